@@ -1,0 +1,78 @@
+# Every target makes .venv by itself, from Python 3.11 or newer and the hash-pinned locks.
+#   make demo    watch tickets being handled        make test    all tests
+#   make up      server, worker and deployments     make check   lint, format, types, layers
+#   make down    stop what `make up` started        make bench   measure (ARGS="--suite checkpoints")
+#   make lock    pin dependencies anew              make soak    the whole kill matrix, its result written down
+#
+# PYTHON=python3.12 names another Python. ARGS is handed on to triptych or pytest.
+
+# The first of these that is new enough.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && exit; done; echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Wheels only: building an archive would fetch build tools that no lock pins.
+INSTALL := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
+# The lock is a constraint as well: pip 23 looks a package with an extra up apart from the same package without it.
+LOCKED = $(INSTALL) --require-hashes --only-binary :all: -r $(1) -c $(1)
+EDITABLE := $(INSTALL) --no-deps --no-build-isolation --editable .
+
+.PHONY: demo test check bench up down lock soak
+.DELETE_ON_ERROR:
+
+demo bench: $(VENV)/.runtime
+	$(BIN)/triptych $@ $(ARGS)
+
+up down: $(VENV)/.runtime
+	$(BIN)/triptych $@ $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/pytest $(if $(TRIPTYCH_SEED),--hypothesis-seed=$(TRIPTYCH_SEED)) $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pyright
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.resume.soak $(ARGS)
+
+# Keeps the versions of today's locks where the bounds allow it; UPGRADE=1 takes the newest.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+lock: $(BIN)/uv
+	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+# uv as the dev lock pins it, without the rest of that lock, which may be what is to be mended.
+$(BIN)/uv: | $(VENV)/.made
+	sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock > $(VENV)/uv.lock
+	$(call LOCKED,$(VENV)/uv.lock)
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Triptych needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+		echo "Name a newer one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# Installing the locks and installing Triptych are two stamps: pyproject.toml changes more often than what it depends on.
+$(VENV)/.runtime-lock: requirements.lock | $(VENV)/.made
+	@echo "Installing Triptych's dependencies into $(VENV): about a minute, once."
+	$(call LOCKED,requirements.lock)
+	touch $@
+
+$(VENV)/.dev-lock: requirements-dev.lock | $(VENV)/.made
+	@echo "Installing Triptych's dependencies and tools into $(VENV): about a minute, once."
+	$(call LOCKED,requirements-dev.lock)
+	touch $@ $(VENV)/.runtime-lock
+
+$(VENV)/.runtime: $(VENV)/.runtime-lock pyproject.toml
+	$(EDITABLE)
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.dev-lock pyproject.toml
+	$(EDITABLE)
+	touch $@ $(VENV)/.runtime

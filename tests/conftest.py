@@ -1,0 +1,50 @@
+"""What holds for every test: no setting of this machine's user leaks in, and nothing of theirs is touched."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+_KEEP = {"TRIPTYCH_REQUIRE", "TRIPTYCH_SEED", "TRIPTYCH_TAU_RETAIL"}
+
+# Before anything imports Prefect, which reads its home when it is imported. A provider's key is removed as well: no
+# test can spend money by accident.
+for _name in list(os.environ):
+    if _name not in _KEEP and (_name.startswith(("PREFECT_", "TRIPTYCH_")) or _name.endswith("_API_KEY")):
+        del os.environ[_name]
+_home = tempfile.TemporaryDirectory(prefix="triptych-tests-")
+os.environ |= {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_HOME": str(Path(_home.name, "prefect")),
+    "TRIPTYCH_HOME": str(Path(_home.name, "triptych")),
+    # A flow that runs without the `prefect_server` fixture fails at once, instead of starting a server on its own.
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+}
+
+pytest_plugins = [
+    "pytester",
+    "tests.components",
+    "tests.components.machine",
+    "tests.components.postgres",
+    "tests.components.prefect_server",
+    "tests.components.s3",
+]
+
+# Two slow cores are no reason to fail a property.
+hypothesis_settings.register_profile("triptych", deadline=None)
+hypothesis_settings.load_profile("triptych")
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The seed of everything random in a run; CI gives a new one each day and commit, `TRIPTYCH_SEED` repeats it."""
+    return int(os.environ.get("TRIPTYCH_SEED", "0"))
+
+
+def pytest_report_header() -> list[str]:
+    """Say what a reader of the log needs to repeat the run."""
+    return [f"triptych: {name}={os.environ.get(name, '')}" for name in ("TRIPTYCH_SEED", "TRIPTYCH_REQUIRE")]
