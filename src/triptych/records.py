@@ -1,0 +1,221 @@
+"""Every type that Triptych persists or passes between processes: frozen pydantic models with a `schema_version`.
+
+They live in the installed package, never in a flow file: Prefect loads a flow file under another module name, and
+what it persists could not be read elsewhere. They decode without importing anything but this module.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Record(BaseModel):
+    """What all records share: immutable, no unknown field, a version that says which shape this is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+
+
+class PlannedCall(BaseModel):
+    """One tool call of a recorded plan; a recorded `result` beside it is not part of the plan and is dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Ticket(BaseModel):
+    """A customer's request, in the format of the public tau-bench retail tasks.
+
+    Fields of that format which only score an answer (`changed_records`) are ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = Field(min_length=1)
+    """Unique within an inbox."""
+    user_id: str | None = None
+    """The customer's id, where it is known."""
+    instruction: str = Field(min_length=1)
+    """The customer's words."""
+    actions: tuple[PlannedCall, ...] | None = None
+    """The recorded plan: what the `scripted` model calls, in order. Real models and the tools never see it."""
+    outputs: tuple[str, ...] = ()
+    """What the `scripted` model's final answer contains. Never seen by a real model."""
+
+    @field_validator("actions")
+    @classmethod
+    def _holds_no_template(cls, actions: tuple[PlannedCall, ...] | None) -> tuple[PlannedCall, ...] | None:
+        # Prefect's server evaluates such an object in a run's parameters: templates, variables.
+        if any(_has_key(call.arguments, "__prefect_kind") for call in actions or ()):
+            raise ValueError("an object with the key __prefect_kind is not allowed: Prefect would evaluate it")
+        return actions
+
+
+def _has_key(value: Any, key: str) -> bool:
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return key in fields or any(_has_key(item, key) for item in fields.values())
+    return isinstance(value, list) and any(_has_key(item, key) for item in cast("list[Any]", value))
+
+
+class Triage(Record):
+    """What one structured model request says of a ticket."""
+
+    category: Literal["cancel", "return", "exchange", "modify", "account", "question", "other"]
+    urgency: Literal["low", "normal", "high"]
+    needs_agent: bool
+    """False when the ticket can be answered at once, without looking anything up or changing anything."""
+    answer: str = ""
+    """The reply to the customer when no agent is needed."""
+
+
+class Resolution(Record):
+    """An agent's structured answer to a ticket."""
+
+    outcome: Literal["resolved", "declined", "transferred"]
+    """`declined`: the policy does not allow it. `transferred`: a human agent has taken over."""
+    answer: str
+    """The reply to the customer."""
+
+
+class Spending(Record):
+    """What a run has used. A resumed run reports the same numbers as an undisturbed one."""
+
+    steps: int = 0
+    """Model requests."""
+    tool_calls: int = 0
+    """Tool calls that succeeded."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    """At list prices; see `triptych.loop.models.pricing`."""
+
+
+class TicketReport(Record):
+    """The outcome of one `handle_ticket` run; a row of the inbox's summary."""
+
+    ticket_id: str
+    flow_run_id: str
+    status: Literal["completed", "failed", "waiting"]
+    triage: Triage | None = None
+    resolution: Resolution | None = None
+    error: str | None = None
+    spending: Spending = Spending()
+    seconds_to_first_token: float | None = None
+    """From the agent's first model request to its first streamed event; None when nothing was streamed."""
+    duration_seconds: float = 0.0
+    """From the first execution's start to the end, waiting included."""
+
+
+class InboxRow(BaseModel):
+    """What became of one ticket of an inbox."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ticket_id: str
+    flow_run_id: str
+    state: str
+    """The flow run's state by its name in Prefect."""
+    status: Literal["completed", "failed", "waiting", "running"]
+    """`waiting`: paused or suspended for a person. `running`: not at its end, also when not started yet."""
+    outcome: str = ""
+    """The resolution's outcome, or the error."""
+    spending: Spending = Spending()
+    seconds_to_first_token: float | None = None
+    duration_seconds: float | None = None
+    earlier: bool = False
+    """Whether an earlier inbox run started this ticket's run."""
+
+
+class InboxProblem(BaseModel):
+    """A line or file of an inbox that is no ticket; the others are handled all the same."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    """The file's name, within the inbox."""
+    line: int | None
+    """Counting from 1; None where the problem is the whole file's."""
+    reason: str
+
+
+class InboxReport(Record):
+    """The outcome of one `handle_inbox` run."""
+
+    rows: tuple[InboxRow, ...]
+    problems: tuple[InboxProblem, ...] = ()
+
+
+class InputDigest(BaseModel):
+    """One named thing that went into a step, by its digest: enough to say what changed, nothing to leak."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    digest: str
+
+
+class StepInputs(BaseModel):
+    """What went into a step. Two executions took the same step when `digest` is equal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    previous: str
+    """The digest of the agent run's model request before this step; empty for the first."""
+    static: str
+    """Digest of what does not grow with the run: model, instructions, settings, output, tools in their order."""
+    static_parts: tuple[InputDigest, ...] | None = None
+    """The parts of `static`; None where they are those of the request before."""
+    added: tuple[InputDigest, ...] = ()
+    """What is new since `previous`: message parts for a model request, arguments for a tool call."""
+    digest: str
+    """Over `previous`, `static` and `added`."""
+
+
+class Checkpoint(Record):
+    """What one durable operation added, and what went into it. One object in the checkpoint store.
+
+    The payload stands beside this record in the same object, as a line of its own; see `triptych.runtime.checkpoints`.
+    """
+
+    key: str
+    """The object's name in the store."""
+    flow_run_id: str
+    agent_run: str
+    """Which agent run of the flow run: `<agent>-<ordinal>`, below the tool call that started it, if one did."""
+    sequence: int
+    """How many model requests the agent run had begun, this one included."""
+    operation: str
+    tool_call_id: str | None = None
+    label: str
+    """The name of the task run in the Prefect UI."""
+    inputs: StepInputs
+    execution: int
+    """Which execution of the flow run took the step, counting from 1."""
+    started_at: datetime
+    seconds: float
+    """How long the step took."""
+    seconds_to_first_token: float | None = None
+    payload_bytes: int
+
+
+class WitnessLine(BaseModel):
+    """One line of the witness file, written by the scripted model and the tools, outside all checkpoints."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    pid: int
+    event: Literal["request.started", "request.finished", "tool.started", "tool.finished", "effect.applied"]
+    run: str
+    """The conversation the event belongs to; it begins with the flow run's id in a flow."""
+    name: str
+    """The model's or the tool's name."""
+    key: str
+    """Which one: `request:<n>` for the n-th request of a conversation, the tool call's id for a tool."""
