@@ -1,0 +1,1 @@
+"""A project's block documents, as code; `triptych blocks` saves them."""

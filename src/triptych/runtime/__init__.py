@@ -1,0 +1,1 @@
+"""Layer 2: Prefect flows around the loop: durability, checkpoints, recovery, reporting."""

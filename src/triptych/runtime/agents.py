@@ -1,0 +1,83 @@
+"""Run an agent in a flow: built with durability and a budget, held to its limits, its figures recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic_ai import Agent
+from pydantic_ai.exceptions import UnexpectedModelBehavior
+from pydantic_ai.models import Model
+
+from triptych.errors import ConfigurationError, LoopError
+from triptych.loop.limits import Budget, Limits, spending
+from triptych.records import Spending
+from triptych.runtime.durability import Durability
+from triptych.runtime.journal import current_execution
+
+DepsT = TypeVar("DepsT")
+OutputT = TypeVar("OutputT")
+
+
+@dataclass(frozen=True)
+class AgentOutcome(Generic[OutputT]):
+    """What one agent run came to. A resumed run's is equal to an undisturbed one's."""
+
+    output: OutputT
+    spending: Spending
+    seconds_to_first_token: float | None
+    """From the first model request to its first streamed event, in whichever execution made that request."""
+
+
+def build_durable(
+    build_agent: Callable[..., Agent[DepsT, OutputT]], model: Model[Any], limits: Limits
+) -> Agent[DepsT, OutputT]:
+    """Build an agent whose every step is checkpointed and whose runs are held to `limits`.
+
+    Args:
+        build_agent: The agent's builder, seam 1 of the design: `build_agent(model, *, capabilities=())`.
+        model: What answers.
+        limits: What one run may spend.
+
+    Raises:
+        ConfigurationError: a tool returns what a checkpoint cannot hold.
+    """
+    return build_agent(model, capabilities=[Budget(limits), Durability()])
+
+
+async def run_durable(
+    agent: Agent[DepsT, OutputT], prompt: str, *, deps: DepsT, limits: Limits
+) -> AgentOutcome[OutputT]:
+    """Run an agent from `build_durable` in the body of a flow.
+
+    Raises:
+        ConfigurationError: outside a flow, or in one whose results are not kept in a `CheckpointStore`.
+        BudgetExceeded: a limit was reached; carries what was spent.
+        LoopError: the model's answers did not fit, retries included.
+        CheckpointError: a checkpoint cannot be read, written, or used; the operator sees it as the run's failure.
+    """
+    execution = current_execution()
+    if execution is None:
+        raise ConfigurationError(f"agent {agent.name!r} is durable: run it in a function decorated with @flow")
+    try:
+        result = await agent.run(prompt, deps=deps, usage_limits=limits.usage_limits())
+    except UnexpectedModelBehavior as error:
+        # The model's answers did not fit what was asked of it: a result of this run, not a fault of the house.
+        raise LoopError(f"agent {agent.name!r}: {error}") from error
+    return AgentOutcome(
+        output=result.output,
+        spending=spending(result.usage),
+        seconds_to_first_token=execution.first_tokens.get(result.run_id),
+    )
+
+
+def added(first: Spending, second: Spending) -> Spending:
+    """Return the sum of two spendings."""
+    return Spending(
+        steps=first.steps + second.steps,
+        tool_calls=first.tool_calls + second.tool_calls,
+        input_tokens=first.input_tokens + second.input_tokens,
+        output_tokens=first.output_tokens + second.output_tokens,
+        cost_usd=first.cost_usd + second.cost_usd,
+    )

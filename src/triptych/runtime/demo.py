@@ -1,0 +1,311 @@
+"""`triptych demo`: the product's main job before one's eyes, on a machine with no key, no Docker and no server.
+
+Everything here only watches, apart from one SIGKILL: the tickets are handled by the deployed flows, and the killed run
+is brought back by the worker's report and the recovery loop that `triptych up` starts too. This process does not import
+Prefect; it looks at the API from outside, as a user would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import psutil
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from triptych.errors import TriptychError
+from triptych.loop.agents import load_agent
+from triptych.loop.desk import OrderDesk
+from triptych.loop.models import plan_for_ticket, resolve_model
+from triptych.loop.prompts import ticket_prompt
+from triptych.loop.witness import read
+from triptych.records import Ticket, WitnessLine
+from triptych.runtime.stack import Stack, environment, start, stop
+from triptych.runtime.witnessed import executed_again
+from triptych.samples import SAMPLES, TICKETS
+from triptych.settings import ScriptedSettings, Settings
+
+AGENT = "retail"
+PACE = ScriptedSettings(first_token_seconds=0.3, chunk_seconds=0.005)
+CONCURRENCY = 3
+LOOK_SECONDS = 0.5
+KILL_IN_REQUESTS = frozenset(f"request:{number}" for number in range(3, 9))
+"""The run to be killed is the first that is found inside one of these model requests of its agent."""
+
+
+class DemoResult(BaseModel):
+    """The closing table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tickets: int
+    completed: int
+    steps: int
+    """Model requests, as the reports count them."""
+    steps_executed_again: int
+    """Completed steps that were executed again, as the witness saw it."""
+    effects_applied: int
+    """Rows of the order desk's effects table."""
+    effects_expected: int
+    """Effects of the same tickets handled undisturbed, without Prefect, on a desk of their own."""
+    kills: int
+    tokens: int
+    cost_usd: float
+    seconds: float
+    """From the command's start to the closing table."""
+    ui_url: str
+
+
+def run_demo(project: Path, *, leave: bool, as_json: bool, console: Console) -> None:
+    """Run the demo and print its closing table.
+
+    Args:
+        project: The folder with `prefect.yaml`.
+        leave: End at once instead of leaving the server up until Ctrl-C.
+        as_json: Print the closing table as one JSON object on standard output.
+        console: Where everything else is shown.
+
+    Raises:
+        ConfigurationError: a service did not come up.
+        TriptychError: a ticket was not handled, or the killed run did not come back.
+    """
+    began = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="triptych-demo-"))
+    settings = Settings(
+        model="scripted",
+        scripted=PACE,
+        home=folder,
+        desk_url=f"sqlite:///{folder / 'desk.sqlite'}",
+        witness=folder / "witness.jsonl",
+    )
+    # Beside the server's start, which leaves a core idle.
+    undisturbed = ThreadPoolExecutor(1).submit(lambda: asyncio.run(undisturbed_effects(folder, settings)))
+    try:
+        with OrderDesk(settings.resolved_desk_url) as desk:
+            desk.load(SAMPLES)
+        stack = start(
+            settings,
+            project,
+            concurrency=CONCURRENCY,
+            recover_options=("--poll-seconds", "1"),
+            extra=_as_environment(settings),
+            say=lambda line: console.print(line, style="dim", highlight=False),
+        )
+        show = _Show(settings, stack, console)
+        report = show.handle(project)
+        rows = cast("list[dict[str, Any]]", report["rows"])
+        with OrderDesk(settings.resolved_desk_url) as desk:
+            applied = len(desk.effects())
+        result = DemoResult(
+            tickets=len(rows),
+            completed=sum(row["status"] == "completed" for row in rows),
+            steps=sum(row["spending"]["steps"] for row in rows),
+            steps_executed_again=executed_again(read(_witness(settings))),
+            effects_applied=applied,
+            effects_expected=undisturbed.result(),
+            kills=len(show.killed),
+            tokens=sum(row["spending"]["input_tokens"] + row["spending"]["output_tokens"] for row in rows),
+            cost_usd=round(sum(row["spending"]["cost_usd"] for row in rows), 6),
+            seconds=round(time.monotonic() - began, 1),
+            ui_url=stack.ui_url,
+        )
+        if as_json:
+            print(json.dumps(result.model_dump()))
+        else:
+            _print_closing(console, result, rows, show.killed, leave=leave)
+        if result.completed != result.tickets:
+            raise TriptychError(f"only {result.completed} of {result.tickets} tickets were handled; see {stack.ui_url}")
+        if not leave:
+            console.print("\nThe server stays up. Ctrl-C ends it and removes all that the demo made.", style="bold")
+            _wait_for_interrupt()
+    finally:
+        stop(settings)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _witness(settings: Settings) -> Path:
+    assert settings.witness is not None
+    return settings.witness
+
+
+def _latest(lines: Sequence[WitnessLine]) -> list[WitnessLine]:
+    """Return the last line of each conversation."""
+    return list({line.run: line for line in lines}.values())
+
+
+def _as_environment(settings: Settings) -> dict[str, str]:
+    return {
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "TRIPTYCH_MODEL": settings.model,
+        "TRIPTYCH_DESK_URL": settings.resolved_desk_url,
+        "TRIPTYCH_WITNESS": str(settings.witness),
+        "TRIPTYCH_SCRIPTED__FIRST_TOKEN_SECONDS": str(settings.scripted.first_token_seconds),
+        "TRIPTYCH_SCRIPTED__CHUNK_SECONDS": str(settings.scripted.chunk_seconds),
+    }
+
+
+async def undisturbed_effects(folder: Path, settings: Settings) -> int:
+    """Count the effects of the sample tickets when the bare loop handles them: no Prefect, no kill, its own desk."""
+    module = load_agent(AGENT)
+    calm = settings.model_copy(update={"desk_url": f"sqlite:///{folder / 'undisturbed.sqlite'}", "witness": None})
+    with OrderDesk(calm.resolved_desk_url) as desk:
+        desk.load(SAMPLES)
+    for ticket in _tickets():
+        with module.open_deps(calm) as deps:
+            agent = module.build_agent(resolve_model("scripted", plan=plan_for_ticket(ticket)))
+            await agent.run(
+                ticket_prompt(ticket), deps=deps, conversation_id=ticket.id, usage_limits=module.LIMITS.usage_limits()
+            )
+    with OrderDesk(calm.resolved_desk_url) as desk:
+        return len(desk.effects())
+
+
+def _tickets() -> list[Ticket]:
+    return [Ticket.model_validate_json(line) for line in TICKETS.read_text(encoding="utf-8").splitlines() if line]
+
+
+@dataclass
+class _Show:
+    settings: Settings
+    stack: Stack
+    console: Console
+    killed: list[str] = field(default_factory=list[str])
+    """Names of the runs whose process was killed."""
+
+    def handle(self, project: Path) -> dict[str, Any]:
+        """Run `triptych inbox`, show what happens, and kill one run's process."""
+        command = [sys.executable, "-m", "triptych", "inbox", str(TICKETS), "--agent", AGENT, "--json"]
+        env = {**os.environ, **environment(self.stack.api_url, self.stack.prefect_home)}
+        # The display has the screen; the UI has the logs.
+        env |= {**_as_environment(self.settings), "PREFECT_LOGGING_LEVEL": "ERROR"}
+        with (self.settings.folder / "logs" / "inbox.log").open("w+", encoding="utf-8") as log:
+            inbox = subprocess.Popen(command, cwd=project, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
+            try:
+                with Live(console=self.console, refresh_per_second=2, transient=True) as live:
+                    while inbox.poll() is None:
+                        runs = self._runs()
+                        live.update(self._table(read(_witness(self.settings)), runs))
+                        for _ in range(5):
+                            self._kill_one(runs)
+                            time.sleep(LOOK_SECONDS / 5)
+            finally:
+                inbox.kill()
+                said, _ = inbox.communicate()
+            log.seek(0)
+            try:
+                return cast("dict[str, Any]", json.loads(said))
+            except ValueError:
+                raise TriptychError(f"the inbox was not handled:\n{log.read().strip()}") from None
+
+    def _runs(self) -> dict[str, tuple[str, str]]:
+        """Return name and state of every ticket's flow run, by id."""
+        body = {"flows": {"name": {"any_": ["handle-ticket"]}}, "limit": 200, "offset": 0, "sort": "ID_DESC"}
+        try:
+            answer = httpx.post(f"{self.stack.api_url}/flow_runs/filter", json=body, timeout=10)
+            answer.raise_for_status()
+        except httpx.HTTPError:
+            return {}  # a busy server; the next look comes soon
+        return {run["id"]: (run["name"], run["state_name"] or "") for run in answer.json()}
+
+    def _kill_one(self, runs: dict[str, tuple[str, str]]) -> None:
+        """Kill the first process that is found inside a late enough model request."""
+        if self.killed:
+            return
+        for line in _latest(read(_witness(self.settings))):
+            if line.event != "request.started" or line.key not in KILL_IN_REQUESTS or not self._is_ours(line.pid):
+                continue
+            # Held still for a moment: a kill between a response and its checkpoint would be another story.
+            os.kill(line.pid, signal.SIGSTOP)
+            if line not in _latest(read(_witness(self.settings))):
+                os.kill(line.pid, signal.SIGCONT)
+                continue
+            os.kill(line.pid, signal.SIGKILL)
+            name = runs.get(line.run.partition(":")[0], ("a ticket", ""))[0]
+            self.killed.append(name)
+            self.console.print(
+                f"SIGKILL: process {line.pid} of '{name}' died inside model request {line.key.partition(':')[2]}",
+                style="bold red",
+                highlight=False,
+            )
+            return
+
+    def _is_ours(self, pid: int) -> bool:
+        """Whether a process was started by our worker and is still there."""
+        worker = next(service for service in self.stack.services if service.name == "worker")
+        try:
+            return any(parent.pid == worker.pid for parent in psutil.Process(pid).parents())
+        except psutil.NoSuchProcess:
+            return False
+
+    def _table(self, lines: Sequence[WitnessLine], runs: dict[str, tuple[str, str]]) -> Table:
+        table = Table(title="Tickets", title_justify="left", title_style="bold")
+        for column in ("ticket", "state", "steps", "last"):
+            table.add_column(column)
+        for run_id, (name, state) in sorted(runs.items(), key=lambda item: item[1][0]):
+            own = [line for line in lines if line.run.startswith(run_id)]
+            steps = sum(line.event == "request.finished" for line in own)
+            last = next((f"{line.event} {line.name}" for line in reversed(own)), "")
+            style = "red" if state in ("Crashed", "Failed") else "green" if state == "Completed" else None
+            table.add_row(name.removeprefix("ticket "), state, str(steps), last, style=style)
+        return table
+
+
+def _print_closing(
+    console: Console, result: DemoResult, rows: list[dict[str, Any]], killed: list[str], *, leave: bool
+) -> None:
+    table = Table(title="What happened", title_justify="left", title_style="bold")
+    for column in ("ticket", "outcome", "steps", "tokens", "cost", "seconds", ""):
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        spending = row["spending"]
+        table.add_row(
+            row["ticket_id"],
+            row["outcome"],
+            str(spending["steps"]),
+            str(spending["input_tokens"] + spending["output_tokens"]),
+            f"${spending['cost_usd']:.4f}",
+            f"{row['duration_seconds']:.1f}",
+            "killed" if f"ticket {row['ticket_id']}" in killed else "",
+        )
+    console.print(table)
+    lines = [
+        f"{result.completed} of {result.tickets} tickets handled in {result.seconds:.0f} s: {result.steps} steps, "
+        f"{result.tokens} tokens, ${result.cost_usd:.4f} (what the scripted model's would cost; nothing was paid).",
+        f"Processes killed: {result.kills}. Completed steps executed again: {result.steps_executed_again}. "
+        f"Effects applied: {result.effects_applied} of {result.effects_expected} expected.",
+    ]
+    if not leave:
+        lines += ["", "The runs in the Prefect UI:"]
+        lines += [f"  {result.ui_url}/runs/flow-run/{row['flow_run_id']}  {row['ticket_id']}" for row in rows]
+    lines += [
+        "",
+        "Try next (after `. .venv/bin/activate`):",
+        "  triptych up; triptych inbox src/triptych/samples/tickets.jsonl; triptych down",
+        "  TRIPTYCH_MODEL=anthropic:claude-sonnet-5 triptych up      with a real model and its key",
+        "  triptych bench --suite checkpoints                        what durability costs",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return

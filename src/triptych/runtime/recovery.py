@@ -1,0 +1,153 @@
+"""Bring runs back under their own ids: those whose process died, and those whose checkpoint store was gone.
+
+A worker reports a run whose process died as Crashed, and in open-source Prefect it then stays so. This loop schedules
+it again: only runs of our deployments (by their tag), only after the worker has said its last word about the dead
+process, and only so often. A run that Failed for want of its store is scheduled again once the store can be used.
+
+Why wait for the last word: a process worker reports a crash twice, some seconds apart (measured: 3 s on a quiet
+machine, 27 s on a loaded one). A run scheduled again between the two is reported as crashed while its second process
+lives. The worker's event `prefect.worker.executed-flow-run` comes after the second report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.events.filters import (
+    EventFilter,
+    EventNameFilter,
+    EventOccurredFilter,
+    EventRelatedFilter,
+)
+from prefect.states import Failed, Scheduled
+from pydantic import BaseModel, ConfigDict, Field
+
+from triptych.errors import CheckpointStoreUnavailable
+from triptych.runtime.queries import flow_runs_tagged
+from triptych.runtime.store import CheckpointStore, store_slug
+
+TAG = "triptych"
+"""Every deployment of `prefect.yaml` carries it, and so does every run of one."""
+GIVEN_UP = "Given up"
+EXECUTED = "prefect.worker.executed-flow-run"
+
+
+class RecoveryPolicy(BaseModel):
+    """When and how often a run is brought back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    poll_seconds: float = Field(default=2.0, gt=0)
+    """How often the loop looks."""
+    settle_seconds: float = Field(default=60.0, ge=0)
+    """How long it waits for the worker's last word; a worker that died with the run never gives one."""
+    max_attempts: int = Field(default=5, ge=1)
+    """How many executions a run gets in all."""
+    backoff_seconds: float = Field(default=2.0, ge=0)
+    """Wait before the third execution, doubled for each further one; the second comes at once."""
+
+
+async def recover_forever(policy: RecoveryPolicy, say: Callable[[str], None]) -> None:
+    """Look for crashed runs until cancelled.
+
+    A server that does not answer for a while is waited for.
+
+    Args:
+        policy: When and how often.
+        say: Called with one line for each run that is brought back or given up.
+    """
+    while True:
+        try:
+            async with get_client() as client:
+                while True:
+                    for line in await recover_once(client, policy):
+                        say(line)
+                    await asyncio.sleep(policy.poll_seconds)
+        except Exception as error:  # whatever the API's transport raises: this loop must outlive it
+            say(f"the Prefect API does not answer ({type(error).__name__}: {error}); trying again")
+            await asyncio.sleep(policy.poll_seconds)
+
+
+async def recover_once(client: PrefectClient, policy: RecoveryPolicy) -> list[str]:
+    """Bring back every run whose time has come.
+
+    Returns:
+        What was done, a line a run.
+    """
+    done: list[str] = []
+    for run in await _tagged(client, StateType.CRASHED):
+        if not await _is_settled(client, run, policy):
+            continue
+        # The state may have moved on while the events were read.
+        run = await client.read_flow_run(run.id)
+        if run.state is not None and run.state.is_crashed():
+            done += await _bring_back(client, run, policy, "crashed")
+    stranded = [run for run in await _tagged(client, StateType.FAILED) if _lost_its_store(run)]
+    if stranded and await _store_is_usable():
+        for run in stranded:
+            done += await _bring_back(client, run, policy, "lost its checkpoint store")
+    return done
+
+
+async def _tagged(client: PrefectClient, state: StateType) -> list[FlowRun]:
+    runs = await flow_runs_tagged(client, TAG, state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])))
+    # Without a deployment nobody but its caller can run it again.
+    return [run for run in runs if run.deployment_id is not None]
+
+
+async def _is_settled(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy) -> bool:
+    if run.state is None:
+        return False
+    since = run.state.timestamp
+    if datetime.now(UTC) - since >= timedelta(seconds=policy.settle_seconds):
+        return True
+    return await _worker_is_done(client, run, since)
+
+
+def _lost_its_store(run: FlowRun) -> bool:
+    # Prefect's message of a flow that raised: "Flow run encountered an exception: <class>: <text>".
+    message = (run.state.message or "") if run.state is not None else ""
+    return f"exception: {CheckpointStoreUnavailable.__name__}" in message and GIVEN_UP not in message
+
+
+async def _store_is_usable() -> bool:
+    try:
+        store = await cast(Any, CheckpointStore).load(store_slug().partition("/")[2])
+        await store.check()
+    except (CheckpointStoreUnavailable, ValueError):
+        return False
+    return True
+
+
+async def _bring_back(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why: str) -> list[str]:
+    if run.run_count >= policy.max_attempts:
+        last = (run.state.message if run.state is not None else None) or "no reason given"
+        message = f"{GIVEN_UP} after {run.run_count} executions, the last of which {why}: {last}"
+        await client.set_flow_run_state(run.id, Failed(message=message), force=True)
+        return [f"{run.name}: {message}"]
+    delay = policy.backoff_seconds * 2 ** (run.run_count - 2) if run.run_count > 1 else 0.0
+    when = datetime.now(UTC) + timedelta(seconds=delay)
+    await client.set_flow_run_state(
+        run.id,
+        Scheduled(name="Recovering", scheduled_time=cast(Any, when), message="Goes on from its last checkpoint"),
+    )
+    return [f"{run.name}: {why} in execution {run.run_count}, and is brought back"]
+
+
+async def _worker_is_done(client: PrefectClient, run: FlowRun, since: datetime) -> bool:
+    """Whether the worker has reported the end of the process that crashed at `since`."""
+    page = await client.read_events(
+        EventFilter(
+            event=EventNameFilter(name=[EXECUTED]),
+            related=EventRelatedFilter(id=[f"prefect.flow-run.{run.id}"]),
+            occurred=EventOccurredFilter(since=cast(Any, since - timedelta(seconds=1))),
+        ),
+        limit=1,
+    )
+    return bool(page.events)

@@ -1,0 +1,360 @@
+"""The processes behind `triptych up`: a Prefect server, a worker, and the recovery loop.
+
+This module must not import Prefect: Prefect reads its settings from the environment when it is imported, and this is
+where that environment comes from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import httpx
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from triptych.errors import ConfigurationError
+from triptych.settings import Settings
+
+POOL = "triptych"
+READY_SECONDS = 120.0
+"""How long a service may take to answer; a new database on a slow disk needs most of a minute."""
+STOP_SECONDS = 20.0
+
+Say = Callable[[str], None]
+
+
+class Service(BaseModel):
+    """One process that was started. Its start time tells it from another that was given its id later."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    pid: int
+    started: float
+    log: Path
+
+
+class Stack(BaseModel):
+    """What `triptych up` started, as remembered in `<home>/up.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    api_url: str
+    prefect_home: Path
+    project: Path
+    services: tuple[Service, ...] = ()
+
+    @property
+    def ui_url(self) -> str:
+        """Where the Prefect UI is."""
+        return self.api_url.removesuffix("/api")
+
+
+def _state_file(settings: Settings) -> Path:
+    return settings.folder / "up.json"
+
+
+def remembered(settings: Settings) -> Stack | None:
+    """Return what is up, or None. A stack whose processes are all gone is not up."""
+    try:
+        stack = Stack.model_validate_json(_state_file(settings).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return stack if any(_process(service) is not None for service in stack.services) else None
+
+
+def _remember(settings: Settings, stack: Stack) -> None:
+    file = _state_file(settings)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(stack.model_dump_json(indent=1), encoding="utf-8")
+    temporary.replace(file)
+
+
+def connect(settings: Settings) -> str | None:
+    """Point this process at the running stack, unless `PREFECT_API_URL` names a server already.
+
+    Must be called before Prefect is imported; a process that lives longer than the stack hands `environment` to a
+    child instead, since Prefect's background threads outlast a server badly.
+
+    Returns:
+        The API's address, or None where there is neither; Prefect's own profile then decides.
+    """
+    if "PREFECT_API_URL" not in os.environ:
+        stack = remembered(settings)
+        if stack is None:
+            return None
+        os.environ.update(environment(stack.api_url, stack.prefect_home))
+    return os.environ["PREFECT_API_URL"]
+
+
+def environment(api_url: str, prefect_home: Path) -> dict[str, str]:
+    """Return the variables that make a process use this server, and touch no other Prefect files of the user's."""
+    return {
+        "PREFECT_API_URL": api_url,
+        "PREFECT_HOME": str(prefect_home),
+        "PREFECT_PROFILES_PATH": str(prefect_home / "profiles.toml"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def start(
+    settings: Settings,
+    project: Path,
+    *,
+    port: int | None = None,
+    concurrency: int = 4,
+    recover_options: tuple[str, ...] = (),
+    extra: Mapping[str, str] | None = None,
+    say: Say = lambda line: None,
+) -> Stack:
+    """Start server, pool, worker and recovery loop, save the project's blocks, and deploy the project.
+
+    Args:
+        settings: `home` is where everything is kept.
+        project: The folder that holds `prefect.yaml`.
+        port: The server's; a free one by default.
+        concurrency: How many flow runs the pool runs at once.
+        recover_options: For `triptych recover`.
+        extra: Further environment variables of the services.
+        say: Called with a line of progress.
+
+    Raises:
+        ConfigurationError: it is up already, the port is taken, or a service did not come up; what had been started
+            is stopped again.
+    """
+    stack, env = _prepared(settings, project, port, extra or {})
+    try:
+        say(f"starting a Prefect server at {stack.ui_url}")
+        stack = _add_server(settings, stack, env)
+        _make_pool(stack.api_url, concurrency)
+        _free_orphans(stack.api_url)
+        say("starting a worker and the recovery loop")
+        command = [*_prefect(), "worker", "start", "--pool", POOL, "--name", "triptych-worker"]
+        stack = _add(settings, stack, "worker", command, env)
+        command = [sys.executable, "-m", "triptych", "recover", *recover_options]
+        stack = _add(settings, stack, "recovery", command, env)
+        say("saving blocks and deploying prefect.yaml")
+        blocks = [sys.executable, "-m", "triptych", "blocks", "--project", str(project)]
+        deploy = [*_prefect(), "--no-prompt", "deploy", "--all"]
+        _run_all({"saving the blocks": blocks, "deploying prefect.yaml": deploy}, project, env)
+        _wait_for_worker(stack)
+    except BaseException:
+        stop(settings)
+        raise
+    return stack
+
+
+def start_server(settings: Settings, project: Path) -> Stack:
+    """Start a Prefect server alone, for a benchmark; `stop` ends it.
+
+    Raises:
+        ConfigurationError: one is up already in this `home`, or it did not come up.
+    """
+    stack, env = _prepared(settings, project, None, {})
+    try:
+        return _add_server(settings, stack, env)
+    except BaseException:
+        stop(settings)
+        raise
+
+
+def stop(settings: Settings) -> list[str]:
+    """Stop exactly what was started, with everything those processes started themselves.
+
+    Returns:
+        The names of the services that were stopped.
+    """
+    try:
+        stack = Stack.model_validate_json(_state_file(settings).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return []
+    stopped = [service.name for service in reversed(stack.services) if _end(service)]
+    _state_file(settings).unlink(missing_ok=True)
+    return stopped
+
+
+def _prepared(
+    settings: Settings, project: Path, port: int | None, extra: Mapping[str, str]
+) -> tuple[Stack, dict[str, str]]:
+    if (stack := remembered(settings)) is not None:
+        raise ConfigurationError(f"already up at {stack.ui_url}; `triptych down` stops it")
+    if port is not None and not _is_free(port):
+        raise ConfigurationError(f"port {port} is taken; give another with --port, or stop what listens there")
+    folder = settings.folder
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    prefect_home = folder / "prefect"
+    prefect_home.mkdir(exist_ok=True)
+    api_url = f"http://127.0.0.1:{port or _free_port()}/api"
+    env = {
+        **os.environ,
+        **environment(api_url, prefect_home),
+        "TRIPTYCH_HOME": str(folder),
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        **extra,
+    }
+    return Stack(api_url=api_url, prefect_home=prefect_home, project=project), env
+
+
+def _add_server(settings: Settings, stack: Stack, env: Mapping[str, str]) -> Stack:
+    port = stack.ui_url.rpartition(":")[2]
+    stack = _add(
+        settings, stack, "server", [*_prefect(), "server", "start", "--host", "127.0.0.1", "--port", port], env
+    )
+    _wait_for_server(stack)
+    return stack
+
+
+def _prefect() -> list[str]:
+    # By module, so that it is the Prefect of this very environment.
+    return [sys.executable, "-m", "prefect"]
+
+
+def _add(settings: Settings, stack: Stack, name: str, command: list[str], env: Mapping[str, str]) -> Stack:
+    log = settings.folder / "logs" / f"{name}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=stack.project,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C in the terminal is for us; the services are stopped by `stop`.
+            start_new_session=True,
+        )
+    started = psutil.Process(process.pid).create_time()
+    service = Service(name=name, pid=process.pid, started=started, log=log)
+    stack = stack.model_copy(update={"services": (*stack.services, service)})
+    _remember(settings, stack)
+    return stack
+
+
+def _run_all(commands: Mapping[str, list[str]], project: Path, env: Mapping[str, str]) -> None:
+    """Run commands side by side; each spends most of its time importing."""
+    running = {
+        what: subprocess.Popen(
+            command,
+            cwd=project,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for what, command in commands.items()
+    }
+    failures: list[str] = []
+    for what, process in running.items():
+        said, _ = process.communicate()
+        if process.returncode != 0:
+            failures.append(f"{what} failed:\n{said.strip()}")
+    if failures:
+        raise ConfigurationError("\n".join(failures))
+
+
+def _wait(what: str, ready: Callable[[], bool], stack: Stack, service: str) -> None:
+    watched = next(item for item in stack.services if item.name == service)
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError):
+            if ready():
+                return
+        if _process(watched) is None:
+            break
+        time.sleep(0.2)
+    lines = watched.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-15:]
+    raise ConfigurationError(f"{what} did not come up; the end of {watched.log}:\n" + "\n".join(lines))
+
+
+def _wait_for_server(stack: Stack) -> None:
+    _wait(
+        "the Prefect server",
+        lambda: httpx.get(f"{stack.api_url}/health", timeout=5).status_code == 200,
+        stack,
+        "server",
+    )
+
+
+def _wait_for_worker(stack: Stack) -> None:
+    def online() -> bool:
+        answer = httpx.post(f"{stack.api_url}/work_pools/{POOL}/workers/filter", json={}, timeout=5)
+        return answer.status_code == 200 and any(worker["status"] == "ONLINE" for worker in answer.json())
+
+    _wait("the worker", online, stack, "worker")
+
+
+def _make_pool(api_url: str, concurrency: int) -> None:
+    limit = {"concurrency_limit": concurrency}
+    answer = httpx.post(f"{api_url}/work_pools/", json={"name": POOL, "type": "process", **limit}, timeout=30)
+    if answer.status_code == 409:
+        answer = httpx.patch(f"{api_url}/work_pools/{POOL}", json=limit, timeout=30)
+    answer.raise_for_status()
+
+
+def _free_orphans(api_url: str) -> None:
+    """Schedule again what was under way when the last stack of this home went down.
+
+    This server and its only worker are ours and have just begun, so a run that says it is running has no process. Left
+    so, it would fill its place in the pool for ever.
+    """
+    running = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+    body = {"flow_runs": {"state": running}, "sort": "ID_DESC", "limit": 200}
+    answer = httpx.post(f"{api_url}/flow_runs/filter", json=body, timeout=30)
+    answer.raise_for_status()
+    for run in answer.json():
+        # Without a deployment nobody but its caller can run it again.
+        again = {"type": "SCHEDULED", "name": "Recovering", "message": "Goes on from its last checkpoint"}
+        state = again if run["deployment_id"] else {"type": "CRASHED", "message": "Its process is gone"}
+        url = f"{api_url}/flow_runs/{run['id']}/set_state"
+        httpx.post(url, json={"state": state, "force": True}, timeout=30).raise_for_status()
+
+
+def _process(service: Service) -> psutil.Process | None:
+    """Return the service's process, or None when it is gone; never another that has its id now."""
+    try:
+        process = psutil.Process(service.pid)
+        same = abs(process.create_time() - service.started) < 1.0
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _end(service: Service) -> bool:
+    process = _process(service)
+    if process is None:
+        return False
+    family = [process, *process.children(recursive=True)]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+    _, alive = psutil.wait_procs([process], timeout=STOP_SECONDS)
+    # What it started and did not take along: flow runs of a worker, say.
+    for left in [*alive, *family[1:]]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            left.kill()
+    psutil.wait_procs(family, timeout=STOP_SECONDS)
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
