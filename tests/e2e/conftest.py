@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.stack import Home, Up
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The stack, up for the session; when it goes down nothing of it may be left."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    started = home.json("up", "--concurrency", "3")
+    pids = [service["pid"] for service in started["services"]]
+    services = [psutil.Process(pid) for pid in pids]
+    family = [*services, *(child for each in services for child in each.children(recursive=True))]
+    yield Up(folder=home.folder, api_url=started["api_url"])
+    assert home.json("down")["stopped"] == ["recovery", "worker", "server"]
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+    assert home.json("down")["stopped"] == []
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home in which nothing is up."""
+    return Home(tmp_path)

@@ -1,0 +1,73 @@
+"""What the README tells a reader to type runs, and its Python does what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stack import PROJECT, Home, Up
+
+README = (PROJECT / "README.md").read_text()
+COMMANDS = [
+    line for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.strip().splitlines()
+]
+ELSEWHERE = {
+    "make demo": "tests/e2e/test_demo.py",
+    "triptych down": "tests/e2e/conftest.py",
+    "triptych up": "tests/e2e/conftest.py",
+    "triptych bench --suite demo": "tests/e2e/test_demo.py",  # the same demo, with its processes watched
+    "triptych inbox src/triptych/samples/tickets.jsonl": "tests/e2e/test_demo.py",  # which runs this very command
+}
+"""Commands that another test runs already, as it must to do anything at all."""
+
+
+def test_every_command_is_known_and_its_test_is_there() -> None:
+    assert COMMANDS
+    for command in COMMANDS:
+        assert command in ELSEWHERE or command.startswith("triptych "), command
+    for test in ELSEWHERE.values():
+        assert (PROJECT / test).is_file()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ELSEWHERE])
+def test_a_command_of_the_readme_runs(up: Up, command: str) -> None:
+    arguments = shlex.split(re.sub(r"--rounds \d+", "--rounds 1", command))[1:]
+    up.run(*arguments)
+
+
+def test_make_demo_is_triptych_demo() -> None:
+    said = subprocess.run(["make", "-n", "demo"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert ".venv/bin/triptych demo" in said
+
+
+@pytest.mark.timeout(200)
+def test_the_python_of_the_readme_runs(up: Up, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = tmp_path / "greet.py"
+    script.write_text(code)
+    env = {**up.env, "PREFECT_API_URL": up.api_url, "PREFECT_HOME": str(up.folder / "prefect")}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "Hello, Ada."
+
+
+def test_files_that_the_readme_names_are_there() -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (PROJECT / target).exists(), target
+
+
+def test_variables_that_the_readme_names_are_settings(home: Home) -> None:
+    from triptych.settings import Settings, StoreSettings
+
+    for name in re.findall(r"`TRIPTYCH_([A-Z_]+)`", README):
+        head, _, tail = name.lower().partition("__")
+        assert head in Settings.model_fields, name
+        assert not tail or tail in StoreSettings.model_fields, name
