@@ -74,7 +74,7 @@ async def test_a_listing_goes_on_past_one_page(store: CheckpointStore) -> None:
 
         async def put(key: str) -> None:
             async with slots:
-                await store.backend.write(key, b"x")
+                await store.write(key, b"x")
 
         for key in keys:
             group.start_soon(put, key)
