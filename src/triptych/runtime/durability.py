@@ -18,6 +18,7 @@ through Prefect; and no pickle is written or read.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar, cast
@@ -158,11 +159,25 @@ class Durability(BaseDurabilityCapability[AgentDepsT]):
         else:
             # The caller chose the run id; two runs in turn may carry the same.
             path = (scope or execution.scope).next_path(f"{self.name}-{run_id}")
-        execution.agent_runs[run_id] = AgentRun(path=path)
+        execution.agent_runs[run_id] = AgentRun(
+            path=path, id_suffix=id_suffix(f"{expected}{path}", ctx.conversation_id or "")
+        )
         try:
             return await super().wrap_run(ctx, handler=handler)
         finally:
             del execution.agent_runs[run_id]
+
+
+def id_suffix(agent_run: str, conversation: str) -> str:
+    """Return what keeps an agent run's tool calls apart from those of another run of its conversation.
+
+    The same in every execution, in whatever order the runs take their steps; empty where the conversation is its own.
+
+    Args:
+        agent_run: `<flow run>:<agent>-<ordinal>`.
+        conversation: The conversation's id; of a run without history and without an id of the caller's, equal to it.
+    """
+    return "" if conversation == agent_run else f"_{hashlib.sha256(agent_run.encode()).hexdigest()[:8]}"
 
 
 class StepBackend(DurableOperationBackend[None]):

@@ -52,6 +52,8 @@ class Execution:
     """The agent runs under way, by pydantic-ai's run id."""
     first_tokens: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds to the first token of each agent run's first model request, by run id; ended runs stay."""
+    store_is_its_own: bool = False
+    """Whether the store was seen to hold what earlier executions put there, so that a miss is a miss."""
 
 
 @dataclass
@@ -59,6 +61,8 @@ class AgentRun:
     """One `agent.run()` of a flow run."""
 
     path: str
+    id_suffix: str = ""
+    """Ends its tool calls' ids where its conversation is not its own alone: another run of it may get the same ids."""
     requests: int = 0
     """Model requests begun."""
     previous: str = ""
@@ -112,16 +116,18 @@ class AgentRun:
     def with_own_ids(self, response: ModelResponse) -> ModelResponse:
         """Return the response with tool call ids that are unique in the conversation.
 
-        Checkpoints and idempotency keys are made of them, and providers do repeat them.
+        Checkpoints and idempotency keys are made of them, and providers do repeat them. What is put behind an id is
+        short and plain: Anthropic takes letters, digits, `_` and `-`, OpenAI no more than 40 characters.
         """
         taken = set(self._tool_call_ids)
         parts = list(response.parts)
         for index, part in enumerate(parts):
             if isinstance(part, ToolCallPart):
-                own, count = part.tool_call_id, 1
+                first, count = part.tool_call_id + self.id_suffix, 1
+                own = first
                 while own in taken:
                     count += 1
-                    own = f"{part.tool_call_id}~{count}"
+                    own = f"{first}_{count}"
                 taken.add(own)
                 if own != part.tool_call_id:
                     parts[index] = dataclasses.replace(part, tool_call_id=own)

@@ -29,6 +29,7 @@ from prefect.states import Failed, Scheduled
 from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.errors import CheckpointStoreUnavailable
+from triptych.runtime.own_store import is_not_its_own
 from triptych.runtime.queries import flow_runs_tagged
 from triptych.runtime.store import CheckpointStore, store_slug
 
@@ -60,14 +61,18 @@ async def recover_forever(policy: RecoveryPolicy, say: Callable[[str], None]) ->
 
     Args:
         policy: When and how often.
-        say: Called with one line for each run that is brought back or given up.
+        say: Called with one line for each run that is brought back, given up, or found waiting for its store.
     """
+    said: list[str] = []
     while True:
         try:
             async with get_client() as client:
                 while True:
-                    for line in await recover_once(client, policy):
-                        say(line)
+                    lines = await recover_once(client, policy)
+                    for line in lines:
+                        if line not in said:  # what waits is found in every round
+                            say(line)
+                    said = lines
                     await asyncio.sleep(policy.poll_seconds)
         except Exception as error:  # whatever the API's transport raises: this loop must outlive it
             say(f"the Prefect API does not answer ({type(error).__name__}: {error}); trying again")
@@ -89,9 +94,12 @@ async def recover_once(client: PrefectClient, policy: RecoveryPolicy) -> list[st
         if run.state is not None and run.state.is_crashed():
             done += await _bring_back(client, run, policy, "crashed")
     stranded = [run for run in await _tagged(client, StateType.FAILED) if _lost_its_store(run)]
-    if stranded and await _store_is_usable():
+    if stranded and (store := await _usable_store()) is not None:
         for run in stranded:
-            done += await _bring_back(client, run, policy, "lost its checkpoint store")
+            if await is_not_its_own(store, str(run.id)):
+                done.append(f"{run.name}: waits for its checkpoints, of which {store.backend.place} holds none")
+            else:
+                done += await _bring_back(client, run, policy, "lost its checkpoint store")
     return done
 
 
@@ -116,13 +124,13 @@ def _lost_its_store(run: FlowRun) -> bool:
     return f"exception: {CheckpointStoreUnavailable.__name__}" in message and GIVEN_UP not in message
 
 
-async def _store_is_usable() -> bool:
+async def _usable_store() -> CheckpointStore | None:
     try:
         store = await cast(Any, CheckpointStore).load(store_slug().partition("/")[2])
         await store.check()
     except (CheckpointStoreUnavailable, ValueError):
-        return False
-    return True
+        return None
+    return store
 
 
 async def _bring_back(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why: str) -> list[str]:

@@ -12,33 +12,22 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
-import psutil
 from pydantic import BaseModel, ConfigDict
 
 from triptych.errors import ConfigurationError
+from triptych.runtime.services import Service, alone, launch
 from triptych.settings import Settings
 
 POOL = "triptych"
 READY_SECONDS = 120.0
 """How long a service may take to answer; a new database on a slow disk needs most of a minute."""
-STOP_SECONDS = 20.0
 
 Say = Callable[[str], None]
-
-
-class Service(BaseModel):
-    """One process that was started. Its start time tells it from another that was given its id later."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    pid: int
-    started: float
-    log: Path
 
 
 class Stack(BaseModel):
@@ -49,6 +38,8 @@ class Stack(BaseModel):
     api_url: str
     prefect_home: Path
     project: Path
+    mark: str
+    """What its processes are known by."""
     services: tuple[Service, ...] = ()
 
     @property
@@ -61,13 +52,17 @@ def _state_file(settings: Settings) -> Path:
     return settings.folder / "up.json"
 
 
+def _lock_file(settings: Settings) -> Path:
+    return settings.folder / "up.lock"
+
+
 def remembered(settings: Settings) -> Stack | None:
     """Return what is up, or None. A stack whose processes are all gone is not up."""
     try:
         stack = Stack.model_validate_json(_state_file(settings).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return stack if any(_process(service) is not None for service in stack.services) else None
+    return stack if any(service.process() for service in stack.services) else None
 
 
 def _remember(settings: Settings, stack: Stack) -> None:
@@ -128,29 +123,30 @@ def start(
         say: Called with a line of progress.
 
     Raises:
-        ConfigurationError: it is up already, the port is taken, or a service did not come up; what had been started
-            is stopped again.
+        ConfigurationError: it is up already or being started, the port is taken, or a service did not come up; what had
+            been started is stopped again.
     """
-    stack, env = _prepared(settings, project, port, extra or {})
-    try:
-        say(f"starting a Prefect server at {stack.ui_url}")
-        stack = _add_server(settings, stack, env)
-        _make_pool(stack.api_url, concurrency)
-        _free_orphans(stack.api_url)
-        say("starting a worker and the recovery loop")
-        command = [*_prefect(), "worker", "start", "--pool", POOL, "--name", "triptych-worker"]
-        stack = _add(settings, stack, "worker", command, env)
-        command = [sys.executable, "-m", "triptych", "recover", *recover_options]
-        stack = _add(settings, stack, "recovery", command, env)
-        say("saving blocks and deploying prefect.yaml")
-        blocks = [sys.executable, "-m", "triptych", "blocks", "--project", str(project)]
-        deploy = [*_prefect(), "--no-prompt", "deploy", "--all"]
-        _run_all({"saving the blocks": blocks, "deploying prefect.yaml": deploy}, project, env)
-        _wait_for_worker(stack)
-    except BaseException:
-        stop(settings)
-        raise
-    return stack
+    with alone(_lock_file(settings)):
+        stack, env = _prepared(settings, project, port, extra or {})
+        try:
+            say(f"starting a Prefect server at {stack.ui_url}")
+            stack = _add_server(settings, stack, env)
+            _make_pool(stack.api_url, concurrency)
+            _free_orphans(stack.api_url)
+            say("starting a worker and the recovery loop")
+            command = [*_prefect(), "worker", "start", "--pool", POOL, "--name", "triptych-worker"]
+            stack = _add(settings, stack, "worker", command, env)
+            command = [sys.executable, "-m", "triptych", "recover", *recover_options]
+            stack = _add(settings, stack, "recovery", command, env)
+            say("saving blocks and deploying prefect.yaml")
+            blocks = [sys.executable, "-m", "triptych", "blocks", "--project", str(project)]
+            deploy = [*_prefect(), "--no-prompt", "deploy", "--all"]
+            _run_all({"saving the blocks": blocks, "deploying prefect.yaml": deploy}, project, env)
+            _wait_for_worker(stack)
+        except BaseException:
+            _stop(settings)
+            raise
+        return stack
 
 
 def start_server(settings: Settings, project: Path) -> Stack:
@@ -159,12 +155,13 @@ def start_server(settings: Settings, project: Path) -> Stack:
     Raises:
         ConfigurationError: one is up already in this `home`, or it did not come up.
     """
-    stack, env = _prepared(settings, project, None, {})
-    try:
-        return _add_server(settings, stack, env)
-    except BaseException:
-        stop(settings)
-        raise
+    with alone(_lock_file(settings)):
+        stack, env = _prepared(settings, project, None, {})
+        try:
+            return _add_server(settings, stack, env)
+        except BaseException:
+            _stop(settings)
+            raise
 
 
 def stop(settings: Settings) -> list[str]:
@@ -172,12 +169,22 @@ def stop(settings: Settings) -> list[str]:
 
     Returns:
         The names of the services that were stopped.
+
+    Raises:
+        ConfigurationError: it is being started or stopped by another process.
     """
+    if not settings.folder.is_dir():
+        return []
+    with alone(_lock_file(settings)):
+        return _stop(settings)
+
+
+def _stop(settings: Settings) -> list[str]:
     try:
         stack = Stack.model_validate_json(_state_file(settings).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return []
-    stopped = [service.name for service in reversed(stack.services) if _end(service)]
+    stopped = [service.name for service in reversed(stack.services) if service.end()]
     _state_file(settings).unlink(missing_ok=True)
     return stopped
 
@@ -186,7 +193,14 @@ def _prepared(
     settings: Settings, project: Path, port: int | None, extra: Mapping[str, str]
 ) -> tuple[Stack, dict[str, str]]:
     if (stack := remembered(settings)) is not None:
-        raise ConfigurationError(f"already up at {stack.ui_url}; `triptych down` stops it")
+        dead = [service for service in stack.services if service.process() is None]
+        if not dead:
+            raise ConfigurationError(f"already up at {stack.ui_url}; `triptych down` stops it")
+        said = ", ".join(f"the {service.name} ({service.log})" for service in dead)
+        raise ConfigurationError(
+            f"only a part is up at {stack.ui_url}, and dead: {said}. `triptych down`, then `triptych up` again: "
+            "what is under way goes on from its last checkpoint"
+        )
     if port is not None and not _is_free(port):
         raise ConfigurationError(f"port {port} is taken; give another with --port, or stop what listens there")
     folder = settings.folder
@@ -201,7 +215,7 @@ def _prepared(
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         **extra,
     }
-    return Stack(api_url=api_url, prefect_home=prefect_home, project=project), env
+    return Stack(api_url=api_url, prefect_home=prefect_home, project=project, mark=uuid.uuid4().hex), env
 
 
 def _add_server(settings: Settings, stack: Stack, env: Mapping[str, str]) -> Stack:
@@ -220,19 +234,7 @@ def _prefect() -> list[str]:
 
 def _add(settings: Settings, stack: Stack, name: str, command: list[str], env: Mapping[str, str]) -> Stack:
     log = settings.folder / "logs" / f"{name}.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=stack.project,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C in the terminal is for us; the services are stopped by `stop`.
-            start_new_session=True,
-        )
-    started = psutil.Process(process.pid).create_time()
-    service = Service(name=name, pid=process.pid, started=started, log=log)
+    service = launch(name, command, folder=stack.project, log=log, mark=stack.mark, env=env)
     stack = stack.model_copy(update={"services": (*stack.services, service)})
     _remember(settings, stack)
     return stack
@@ -268,7 +270,7 @@ def _wait(what: str, ready: Callable[[], bool], stack: Stack, service: str) -> N
         with contextlib.suppress(httpx.HTTPError):
             if ready():
                 return
-        if _process(watched) is None:
+        if watched.process() is None:
             break
         time.sleep(0.2)
     lines = watched.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-15:]
@@ -316,32 +318,6 @@ def _free_orphans(api_url: str) -> None:
         state = again if run["deployment_id"] else {"type": "CRASHED", "message": "Its process is gone"}
         url = f"{api_url}/flow_runs/{run['id']}/set_state"
         httpx.post(url, json={"state": state, "force": True}, timeout=30).raise_for_status()
-
-
-def _process(service: Service) -> psutil.Process | None:
-    """Return the service's process, or None when it is gone; never another that has its id now."""
-    try:
-        process = psutil.Process(service.pid)
-        same = abs(process.create_time() - service.started) < 1.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _end(service: Service) -> bool:
-    process = _process(service)
-    if process is None:
-        return False
-    family = [process, *process.children(recursive=True)]
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.terminate()
-    _, alive = psutil.wait_procs([process], timeout=STOP_SECONDS)
-    # What it started and did not take along: flow runs of a worker, say.
-    for left in [*alive, *family[1:]]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            left.kill()
-    psutil.wait_procs(family, timeout=STOP_SECONDS)
-    return True
 
 
 def _is_free(port: int) -> bool:

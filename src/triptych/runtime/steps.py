@@ -34,6 +34,7 @@ from triptych.records import Checkpoint, InputDigest, StepInputs
 from triptych.runtime.checkpoints import checkpoint_key, decode, encode
 from triptych.runtime.digest import describe_change, digest_of, step_inputs
 from triptych.runtime.journal import AgentRun, Execution, Scope, current_execution, step_scope
+from triptych.runtime.own_store import require_own_store
 from triptych.runtime.tool_results import ADVICE, keepable
 
 Operation = DurableOperation[Any, Any, Any]
@@ -70,7 +71,7 @@ async def _is_transient(_task: object, _run: TaskRun, state: State[Any]) -> bool
     return isinstance(error, ModelAPIError)
 
 
-async def _run_work(label: str, checkpoint: str) -> str:
+async def triptych_step(label: str, checkpoint: str) -> str:
     """Do the step in hand. Prefect sees its label and its checkpoint's key, never what went into it."""
     work = _work.get()
     assert work is not None
@@ -90,9 +91,11 @@ _model_request = task(
     retries=MODEL_REQUEST_RETRIES,
     retry_delay_seconds=MODEL_REQUEST_RETRY_DELAYS,
     retry_condition_fn=_is_transient,
-)(_run_work)
-_tool_call = task(name="tool call", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)(_run_work)
-_other = task(name="agent operation", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)(_run_work)
+)(triptych_step)
+_tool_call = task(name="tool call", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)(triptych_step)
+_other = task(name="agent operation", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)(
+    triptych_step
+)
 
 
 @dataclass
@@ -150,6 +153,7 @@ async def take_step(operation: Operation, params: Any) -> Any:
         checkpoint, payload = decode(key, content)
         _require_same_inputs(checkpoint, identity, agent_run)
     else:
+        await require_own_store(execution)
         checkpoint, payload = await _do(operation, params, key, identity, agent_run, execution)
     if checkpoint.seconds_to_first_token is not None:
         execution.first_tokens.setdefault(context.run_id or "", checkpoint.seconds_to_first_token)
@@ -226,9 +230,12 @@ def _require_same_inputs(checkpoint: Checkpoint, identity: _Identity, run: Agent
     change = describe_change(
         checkpoint.inputs, identity.inputs, recorded_static=run.recorded_static, static=identity.static
     )
+    order = (
+        " Agents of one name that start in another order each time need a `run_id=` each." if run.requests == 1 else ""
+    )
     raise CheckpointIncompatible(
         f"step {checkpoint.label!r} of {checkpoint.agent_run} was recorded with other inputs: {change}. "
-        "Restore what changed and run again, or start a new run; nothing was executed again",
+        f"Restore what changed and run again, or start a new run; nothing was executed again.{order}",
         step=checkpoint.label,
         change=change,
     )

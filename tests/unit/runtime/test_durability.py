@@ -20,7 +20,7 @@ from pydantic_ai.models.test import TestModel
 from tests.components.prefect_server import PrefectServer
 from tests.durable_runs import DurableRuns, calls, durable_agent, tool_returns
 from tests.resume.six_step_run import goodwill
-from triptych.errors import ConfigurationError
+from triptych.errors import CheckpointIncompatible, ConfigurationError
 from triptych.loop.deps import DeskDeps
 from triptych.loop.desk import OrderDesk
 from triptych.loop.models import Plan
@@ -153,6 +153,68 @@ async def test_a_history_goes_on_in_a_second_agent_run(runs: DurableRuns, desk: 
     assert again.result == first.result
     assert amounts(desk) == [5.0, 5.0]
     assert len(runs.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("shared", "concurrently"),
+    [
+        ("history", False),
+        ("history", True),
+        ("conversation_id", False),
+        ("conversation_id", True),
+        ("run_id", False),  # and at once: refused, see below
+    ],
+)
+async def test_runs_that_share_a_conversation_have_effects_of_their_own(
+    runs: DurableRuns, desk: OrderDesk, shared: str, concurrently: bool
+) -> None:
+    agent = durable_agent(runs.model(ONE_REFUND), goodwill, deps_type=DeskDeps)
+
+    async def body() -> Any:
+        begun = await durable_agent(runs.model(Plan(final="Hello.")), name="begins").run("Hello.")
+        options: dict[str, Any] = {
+            "history": {"message_history": begun.all_messages()},
+            "conversation_id": {"conversation_id": "support-7"},
+            "run_id": {"run_id": "mine"},
+        }[shared]
+
+        async def once() -> str:
+            return (await agent.run("Refund.", deps=DeskDeps(desk), **options)).output
+
+        return await asyncio.gather(once(), once()) if concurrently else [await once(), await once()]
+
+    # Another flow run shares the caller's ids as well.
+    first, other = await runs.execute(body), await runs.execute(body)
+    assert first.result == other.result == ["done", "done"]
+    keys = [effect.key for effect in desk.effects()]
+    assert len(set(keys)) == len(keys) == 4
+    asked = len(runs.asked)
+    again = await runs.execute(body, first.flow_run_id)
+    assert again.result == first.result
+    assert [effect.key for effect in desk.effects()] == keys
+    assert len(runs.asked) == asked
+
+
+async def test_agents_that_start_in_another_order_find_their_steps_by_run_id(runs: DurableRuns) -> None:
+    orders = [["a", "b"], ["b", "a"], ["b", "a"]]
+
+    def in_turn(**run_ids: str) -> Any:
+        async def body() -> Any:
+            agent = durable_agent(runs.model(Plan(final="done")))
+            for each in orders.pop(0):
+                await agent.run(f"Do {each}.", run_id=run_ids.get(each))
+
+        return body
+
+    first = await runs.execute(in_turn(a="run-a", b="run-b"))
+    again = await runs.execute(in_turn(a="run-a", b="run-b"), first.flow_run_id)
+    assert again.error is None
+    assert len(runs.asked) == 2
+    orders.append(["a", "b"])
+    nameless = await runs.execute(in_turn())
+    refused = await runs.execute(in_turn(), nameless.flow_run_id)
+    assert isinstance(refused.error, CheckpointIncompatible)
+    assert "need a `run_id=` each" in str(refused.error)
 
 
 async def test_a_flow_retry_in_the_same_process_replays(runs: DurableRuns, desk: OrderDesk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, Text
 
 from tests.unit.runtime.messages import parameters, tool
 from triptych.records import InputDigest
+from triptych.runtime.durability import id_suffix
 from triptych.runtime.journal import AgentRun
 
 
@@ -56,7 +58,7 @@ def test_a_rewritten_history_is_told_from_one_that_grew() -> None:
     assert len(set(added)) == 4
 
 
-@given(st.lists(st.lists(st.sampled_from(["c1", "c1~2", "c2", ""]), max_size=4), max_size=4))
+@given(st.lists(st.lists(st.sampled_from(["c1", "c1_2", "c2", ""]), max_size=4), max_size=4))
 def test_tool_call_ids_are_unique_in_a_conversation_and_the_same_each_time(responses: list[list[str]]) -> None:
     def play() -> list[str]:
         run = AgentRun(path="a-0")
@@ -78,6 +80,16 @@ def test_tool_call_ids_are_unique_in_a_conversation_and_the_same_each_time(respo
 def test_an_id_that_comes_once_is_left_alone() -> None:
     own = AgentRun(path="a-0").with_own_ids(answered("c1", "c2"))
     assert [part.tool_call_id for part in own.parts if isinstance(part, ToolCallPart)] == ["c1", "c2"]
+
+
+def test_an_id_stays_short_and_plain_enough_for_every_provider() -> None:
+    # OpenAI: 29 characters of its own, 40 at most; Anthropic: letters, digits, "_" and "-".
+    theirs = "call_" + "x" * 24
+    run = AgentRun(path="a-1", id_suffix=id_suffix("flow:a-1", "flow:a-0"))
+    own = run.with_own_ids(answered(theirs, theirs))
+    ids = [part.tool_call_id for part in own.parts if isinstance(part, ToolCallPart)]
+    assert len(set(ids)) == 2
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,40}", each) for each in ids), ids
 
 
 def test_the_static_part_is_worked_out_again_only_when_its_source_changed() -> None:

@@ -1,0 +1,75 @@
+"""A store that holds nothing of the run is not believed: a disk that is not mounted looks like an empty folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.durable_runs import DurableRuns, durable_agent
+from triptych.errors import CheckpointStoreUnavailable
+from triptych.loop.models import Plan
+from triptych.runtime.own_store import is_not_its_own
+
+
+class Crash(Exception):
+    """What ends an execution."""
+
+
+@pytest.fixture
+def dying() -> list[str]:
+    """Where the executions to come die."""
+    return []
+
+
+def two_agents(runs: DurableRuns, dying: list[str]) -> Any:
+    def die_of(reason: str) -> None:
+        if reason in dying:
+            raise Crash
+
+    async def body() -> list[str]:
+        agent = durable_agent(runs.model(Plan(final="done")))
+        die_of("before the first step")
+        first = await agent.run("One.")
+        die_of("between two agents")
+        return [first.output, (await agent.run("Two.")).output]
+
+    return body
+
+
+async def test_an_emptied_store_stops_the_run_and_its_return_lets_it_go_on(runs: DurableRuns, dying: list[str]) -> None:
+    body = two_agents(runs, dying)
+    dying.append("between two agents")
+    first = await runs.execute(body)
+    assert isinstance(first.error, Crash)
+    dying.clear()
+    folder = Path(runs.store.location)
+    mounted = folder.rename(folder.with_name("mounted"))
+    folder.mkdir()
+
+    lost = await runs.execute(body, first.flow_run_id)
+    assert isinstance(lost.error, CheckpointStoreUnavailable)
+    assert "disk mounted" in str(lost.error)
+    assert runs.asked == ["request:1"]
+    assert await is_not_its_own(runs.store, str(first.flow_run_id))
+
+    # What Prefect wrote there meanwhile does not count: it is no checkpoint.
+    for each in folder.rglob("*"):
+        assert "checkpoints" not in each.parts
+    folder.rename(folder.with_name("empty"))
+    mounted.rename(folder)
+    again = await runs.execute(body, first.flow_run_id)
+    assert again.result == ["done", "done"]
+    assert len(runs.asked) == 2
+    assert not await is_not_its_own(runs.store, str(first.flow_run_id))
+
+
+async def test_a_run_that_died_before_its_first_step_begins_anew(runs: DurableRuns, dying: list[str]) -> None:
+    body = two_agents(runs, dying)
+    dying.append("before the first step")
+    first = await runs.execute(body)
+    assert isinstance(first.error, Crash)
+    dying.clear()
+    again = await runs.execute(body, first.flow_run_id)
+    assert again.result == ["done", "done"]
