@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 _KEEP = {"TRIPTYCH_REQUIRE", "TRIPTYCH_SEED", "TRIPTYCH_TAU_RETAIL"}
 
@@ -43,6 +45,24 @@ hypothesis_settings.load_profile("triptych")
 def seed() -> int:
     """The seed of everything random in a run; CI gives a new one each day and commit, `TRIPTYCH_SEED` repeats it."""
     return int(os.environ.get("TRIPTYCH_SEED", "0"))
+
+
+class _ByFile(LoadScopeScheduling):
+    """Gives a whole file to a process, and all of `e2e`, which shares one stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Say how `make test` divides the tests among its processes."""
+    return _ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with `e2e`, which takes longest: were it last, every other process would wait for its end."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
 
 
 def pytest_report_header() -> list[str]:

@@ -104,7 +104,7 @@ class Up(Home):
             wait=tenacity.wait_fixed(0.5),
         ):
             with attempt:
-                answer = httpx.request(method, f"{self.api_url}/{path}", timeout=30, **more)
+                answer = httpx.request(method, f"{self.api_url}/{path}", timeout=120, **more)
                 answer.raise_for_status()
                 return answer
         raise AssertionError("unreachable")

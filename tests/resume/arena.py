@@ -155,9 +155,9 @@ class Run:
             for state in (Crashed(), Scheduled()):
                 client.set_flow_run_state(self.flow_run_id, state, force=True)
 
-    def delete_checkpoints(self) -> int:
+    def delete_checkpoints_but_the_first(self) -> int:
         async def delete() -> int:
-            keys = await self.store.keys(run_prefix(str(self.flow_run_id)))
+            _, *keys = await self.store.keys(run_prefix(str(self.flow_run_id)))
             for key in keys:
                 await self.store.remove(key)
             return len(keys)

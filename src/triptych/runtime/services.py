@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import subprocess
+import threading
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
@@ -85,6 +86,8 @@ def launch(name: str, command: list[str], *, folder: Path, log: Path, mark: str,
             # Ctrl-C in the terminal is for whoever started it.
             start_new_session=True,
         )
+    # Reaped when it ends, should this process still be there.
+    threading.Thread(target=process.wait, daemon=True).start()
     return Service(name=name, pid=process.pid, mark=mark, log=log)
 
 
