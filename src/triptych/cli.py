@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -16,7 +17,9 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
+from rich.logging import RichHandler
 from rich.table import Table
 
 from triptych import __version__
@@ -48,6 +51,10 @@ def main() -> None:
         first = error.errors(include_url=False, include_input=False)[0]
         place = "__".join(str(part) for part in first["loc"]).upper()
         _fail(f"TRIPTYCH_{place}: {first['msg']}", 2)
+    except SettingsError as error:
+        # `error parsing value for field "store" from source ...`, where a text stands for a group of settings.
+        field = str(error).split('"')[1].upper()
+        _fail(f"TRIPTYCH_{field}: it is a group of settings; set each by its own name, TRIPTYCH_{field}__...", 2)
     except TriptychError as error:
         _fail(f"{type(error).__name__}: {error}", 1)
     except KeyboardInterrupt:
@@ -65,6 +72,15 @@ def _fail(message: str, code: int) -> None:
 
 def _say(line: str) -> None:
     progress.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_log(name: str) -> None:
+    """Say what a logger of ours tells while it works."""
+    handler = RichHandler(console=progress, show_time=False, show_level=False, show_path=False)
+    logger = logging.getLogger(name)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def _note(line: str) -> None:
@@ -132,7 +148,6 @@ def _load_samples_into_new_desk(settings: Settings) -> int:
 
     if settings.desk_url is not None:
         return 0
-    settings.folder.mkdir(parents=True, exist_ok=True)
     with OrderDesk(settings.resolved_desk_url) as desk:
         return desk.load(SAMPLES) if desk.is_empty() else 0
 
@@ -196,6 +211,7 @@ def inbox(
     if not found.tickets and not found.problems:
         raise ConfigurationError(f"no tickets in {path}: expected .json or .jsonl files with a ticket each or a line")
     _say(f"handling {len(found.tickets)} tickets; see them at {api_url.removesuffix('/api')}/runs")
+    _show_log("triptych.runtime.inbox")
     report = run_flow_here(
         folder, "flows/handle_inbox.py:handle_inbox", path=str(path.absolute()), agent=agent, again=again
     )

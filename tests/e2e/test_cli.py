@@ -27,6 +27,8 @@ def test_version(home: Home) -> None:
         (["blocks"], {}, "no Prefect server"),
         (["inbox", "x.jsonl", "--project", "/"], {}, "holds no prefect.yaml"),
         (["bench", "--suite", "nothing"], {}, "there is no suite 'nothing'"),
+        (["inbox", "x.jsonl"], {"TRIPTYCH_STORE": "/a/folder"}, "TRIPTYCH_STORE__..."),
+        (["up"], {"TRIPTYCH_HOME": "/dev/null"}, "TRIPTYCH_HOME names another folder"),
         (["down"], {"TRIPTYCH_SCRIPTED__CHUNK_CHARACTERS": "0"}, "TRIPTYCH_SCRIPTED__CHUNK_CHARACTERS"),
     ],
 )

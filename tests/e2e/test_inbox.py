@@ -40,7 +40,9 @@ def test_every_ticket_has_its_run_and_a_bad_line_stops_nobody(up: Up, tmp_path: 
     lines = [json.dumps(SAMPLES["cancel-order"]), '{"id": "half', json.dumps(SAMPLES["opening-hours"])]
     (inbox / "one.jsonl").write_text("\n".join(lines))
     (inbox / "two.json").write_text(json.dumps([SAMPLES["two-orders"]]))
-    report = up.json("inbox", str(inbox), code=1)  # 1: a line was no ticket
+    done = up.run("inbox", str(inbox), "--json", code=1)  # 1: a line was no ticket
+    assert "3 of 3 tickets at their end" in done.stderr
+    report = json.loads(done.stdout)
     assert [row["ticket_id"] for row in report["rows"]] == ["cancel-order", "opening-hours", "two-orders"]
     assert {row["status"] for row in report["rows"]} == {"completed"}
     assert [(problem["source"], problem["line"]) for problem in report["problems"]] == [("one.jsonl", 2)]

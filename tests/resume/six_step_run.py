@@ -161,12 +161,14 @@ ALL_KILLS = [Kill(step.key, point) for step in STEPS.values() for point in POINT
 
 
 def sample(seed: int, stores: tuple[str, ...]) -> list[tuple[str, Kill]]:
-    """One kill of each class for each store, another one for every seed."""
+    """One kill of each class, in the stores by turns; another one, and the other store, for another seed."""
     chance = random.Random(seed)
     by_class: dict[str, list[Kill]] = {}
     for kill in ALL_KILLS:
         by_class.setdefault(kill.kill_class, []).append(kill)
-    return [(store, chance.choice(kills)) for kills in by_class.values() for store in stores]
+    return [
+        (stores[(seed + number) % len(stores)], chance.choice(kills)) for number, kills in enumerate(by_class.values())
+    ]
 
 
 Counts: TypeAlias = dict[str, tuple[int, int]]

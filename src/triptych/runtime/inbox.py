@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import itertools
 import json
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from triptych.errors import ConfigurationError
 from triptych.records import InboxProblem, InboxReport, InboxRow, Ticket, TicketReport
 from triptych.runtime.queries import flow_runs_tagged, outcome_of
 from triptych.runtime.reporting import publish_progress, publish_summary
+
+_logger = logging.getLogger(__name__)
 
 LARGEST_TICKET_BYTES = 400_000
 """Prefect's server takes 512 KB of parameters for a flow run."""
@@ -218,6 +221,7 @@ async def _wait(client: PrefectClient, parent: UUID, ids: Sequence[UUID]) -> lis
                 settled[run.id] = row
         if len(settled) != shown:
             shown = len(settled)
+            _logger.info("%d of %d tickets at their end, or waiting for a person", shown, len(ids))
             await publish_progress(progress, 100.0 * shown / len(ids))
         if shown == len(ids):
             return [settled[run_id] for run_id in ids]

@@ -45,13 +45,16 @@ class Execution:
 
     flow_run_id: str
     number: int
-    """Counts from 1."""
+    """Counts from 1, as Prefect does: one that resumes a suspended run has the number of the one before."""
+    is_first: bool
+    """Whether nothing was executed before it, so that there is no checkpoint to look for."""
     store: CheckpointStore
     scope: Scope = field(default_factory=Scope)
     agent_runs: dict[str, AgentRun] = field(default_factory=dict[str, "AgentRun"])
     """The agent runs under way, by pydantic-ai's run id."""
     first_tokens: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds to the first token of each agent run's first model request, by run id; ended runs stay."""
+    store_has_answered: bool = False
     store_is_its_own: bool = False
     """Whether the store was seen to hold what earlier executions put there, so that a miss is a miss."""
 
@@ -172,8 +175,13 @@ def current_execution() -> Execution | None:
                 "cannot keep checkpoints: give the flow `result_storage=` a CheckpointStore block "
                 "(`triptych blocks` saves one)"
             )
+        run = context.flow_run
         execution = Execution(
-            flow_run_id=str(context.flow_run.id), number=max(1, context.flow_run.run_count), store=storage
+            flow_run_id=str(run.id),
+            number=max(1, run.run_count),
+            # Prefect sets the start time when a run is Running for the first time, and never again.
+            is_first=run.state is not None and run.start_time is not None and run.start_time == run.state.timestamp,
+            store=storage,
         )
         # A flow retry in this process gets a context of its own, and with it an execution that counts from the start.
         _executions[id(context)] = execution

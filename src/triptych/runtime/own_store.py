@@ -37,7 +37,7 @@ async def require_own_store(execution: Execution) -> None:
     Raises:
         CheckpointStoreUnavailable: steps were completed, and there is no checkpoint of any. The operator must act.
     """
-    if execution.number == 1 or execution.store_is_its_own:
+    if execution.is_first or execution.store_is_its_own:
         return
     if await is_not_its_own(execution.store, execution.flow_run_id):
         raise CheckpointStoreUnavailable(

@@ -96,10 +96,16 @@ def alone(file: Path) -> Generator[None]:
     """Hold a lock file, so that two commands do not start or stop the same services at once.
 
     Raises:
-        ConfigurationError: another process holds it.
+        ConfigurationError: another process holds it, or there can be no such file.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as handle:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = file.open("a")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file.parent} cannot be used to keep what is up ({error.strerror}); TRIPTYCH_HOME names another folder"
+        ) from error
+    with opened as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

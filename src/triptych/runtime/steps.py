@@ -148,7 +148,7 @@ async def take_step(operation: Operation, params: Any) -> Any:
     key = checkpoint_key(
         execution.flow_run_id, agent_run.path, identity.sequence, identity.operation, identity.tool_call_id
     )
-    content = await execution.store.read(key)
+    content = await _recorded(execution, key)
     if content is not None:
         checkpoint, payload = decode(key, content)
         _require_same_inputs(checkpoint, identity, agent_run)
@@ -159,6 +159,19 @@ async def take_step(operation: Operation, params: Any) -> Any:
         execution.first_tokens.setdefault(context.run_id or "", checkpoint.seconds_to_first_token)
     # Live and replayed steps hand on the same thing: what the bytes say.
     return operation.result_codec.load(from_json(payload))
+
+
+async def _recorded(execution: Execution, key: str) -> bytes | None:
+    """Return a checkpoint's bytes, or None where there is none.
+
+    A first execution finds none, and saves the store a request a step. It asks once all the same: a store that is not
+    there is to be found out before anything is paid.
+    """
+    if execution.is_first and execution.store_has_answered:
+        return None
+    content = await execution.store.read(key)
+    execution.store_has_answered = True
+    return content
 
 
 def _identify(operation: Operation, params: Any, run: AgentRun) -> _Identity:

@@ -91,7 +91,11 @@ class CheckpointStore(WritableFileSystem):
             raise ValueError(f"a checkpoint store is a folder or s3://bucket/prefix, not {parts.scheme}://")
         if parts.scheme == "s3" and (not parts.netloc or not re.fullmatch(r"[A-Za-z0-9._-]+", parts.netloc)):
             raise ValueError("it names no bucket; write s3://bucket/prefix, and credentials in `key` and `secret`")
-        if not parts.scheme and not value.startswith(("/", "~")):
+        if parts.scheme and (parts.query or parts.fragment):
+            raise ValueError("`?` and `#` do not belong in a location; settings have fields of their own")
+        if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+            raise ValueError(f"write file:///folder; {parts.netloc!r} would be another machine")
+        if parts.scheme != "s3" and not parts.path.startswith(("/", "~")):
             # It would be another folder in every process that starts elsewhere.
             raise ValueError("a folder is given by its absolute path")
         return value

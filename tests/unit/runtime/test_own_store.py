@@ -73,3 +73,13 @@ async def test_a_run_that_died_before_its_first_step_begins_anew(runs: DurableRu
     dying.clear()
     again = await runs.execute(body, first.flow_run_id)
     assert again.result == ["done", "done"]
+
+
+async def test_a_store_that_is_not_there_is_found_out_before_anything_is_paid(runs: DurableRuns) -> None:
+    async def body() -> str:
+        Path(runs.store.location).rename(runs.folder / "away")
+        return (await durable_agent(runs.model(Plan(final="done"))).run("One.")).output
+
+    ended = await runs.execute(body)
+    assert isinstance(ended.error, CheckpointStoreUnavailable)
+    assert runs.asked == []
