@@ -110,3 +110,14 @@ def test_only_what_crashed_is_brought_back_and_once(up: Up, runs: Sequence[Kille
         states = [state["name"] for state in up.get(f"flow_run_states/?flow_run_id={run.flow_run_id}")]
         wanted = 0 if run.kill is None else 1
         assert states.count("Crashed") == states.count("Recovering") == wanted, states
+
+
+def test_no_step_is_left_running_in_the_ui(up: Up, runs: Sequence[Killed]) -> None:
+    seen: set[str] = set()
+    for run in runs:
+        steps = up.post("task_runs/filter", {"flow_runs": {"id": {"any_": [run.flow_run_id]}}, "limit": 200})
+        states = {step["state_type"] for step in steps}
+        assert states <= ({"COMPLETED"} if run.kill is None else {"COMPLETED", "CRASHED"}), (run.kill, states)
+        seen |= states
+    # Not of every run: of a step that has just begun, the news may die with the process.
+    assert "CRASHED" in seen

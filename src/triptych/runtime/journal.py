@@ -55,7 +55,7 @@ class Execution:
     first_tokens: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds to the first token of each agent run's first model request, by run id; ended runs stay."""
     store_has_answered: bool = False
-    store_is_its_own: bool = False
+    has_looked_back: bool = False
     """Whether the store was seen to hold what earlier executions put there, so that a miss is a miss."""
 
 

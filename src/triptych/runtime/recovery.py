@@ -29,7 +29,7 @@ from prefect.states import Failed, Scheduled
 from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.errors import CheckpointStoreUnavailable
-from triptych.runtime.own_store import is_not_its_own
+from triptych.runtime.earlier import is_not_its_own
 from triptych.runtime.queries import flow_runs_tagged
 from triptych.runtime.store import CheckpointStore, store_slug
 

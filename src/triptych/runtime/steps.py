@@ -33,8 +33,8 @@ from triptych.errors import CheckpointIncompatible, ConfigurationError
 from triptych.records import Checkpoint, InputDigest, StepInputs
 from triptych.runtime.checkpoints import checkpoint_key, decode, encode
 from triptych.runtime.digest import describe_change, digest_of, step_inputs
+from triptych.runtime.earlier import look_back
 from triptych.runtime.journal import AgentRun, Execution, Scope, current_execution, step_scope
-from triptych.runtime.own_store import require_own_store
 from triptych.runtime.tool_results import ADVICE, keepable
 
 Operation = DurableOperation[Any, Any, Any]
@@ -153,7 +153,7 @@ async def take_step(operation: Operation, params: Any) -> Any:
         checkpoint, payload = decode(key, content)
         _require_same_inputs(checkpoint, identity, agent_run)
     else:
-        await require_own_store(execution)
+        await look_back(execution)
         checkpoint, payload = await _do(operation, params, key, identity, agent_run, execution)
     if checkpoint.seconds_to_first_token is not None:
         execution.first_tokens.setdefault(context.run_id or "", checkpoint.seconds_to_first_token)

@@ -10,7 +10,7 @@ import pytest
 from tests.durable_runs import DurableRuns, durable_agent
 from triptych.errors import CheckpointStoreUnavailable
 from triptych.loop.models import Plan
-from triptych.runtime.own_store import is_not_its_own
+from triptych.runtime.earlier import is_not_its_own
 
 
 class Crash(Exception):
