@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect.blocks.core import Block
 
+from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.store import CheckpointStore
 from triptych.settings import Settings
 
@@ -11,7 +12,8 @@ from triptych.settings import Settings
 def documents(settings: Settings) -> dict[str, Block]:
     """Return the documents by name.
 
-    The store is a folder in Triptych's home, or what `TRIPTYCH_STORE__LOCATION` and its siblings say.
+    A person approves what pays out more than 500 USD. The store is a folder in Triptych's home, or what
+    `TRIPTYCH_STORE__LOCATION` and its siblings say.
     """
     store = settings.store
     return {
@@ -21,5 +23,6 @@ def documents(settings: Settings) -> dict[str, Block]:
             key=store.key,
             secret=store.secret,
             region=store.region,
-        )
+        ),
+        settings.policy_block: ApprovalPolicy(),
     }

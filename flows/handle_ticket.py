@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 
 from triptych.loop.agents import load_agent
 from triptych.records import Ticket
+from triptych.runtime.approval.policy import load_policy
 from triptych.runtime.inbox import refresh_summaries
 from triptych.runtime.reporting import publish_report
 from triptych.runtime.results import PLAIN_JSON, ended
@@ -36,6 +37,7 @@ async def handle_ticket(ticket: Ticket, agent: str = "retail") -> State[dict[str
     Returns:
         The `TicketReport`, as plain JSON in the checkpoint store. The run is Failed when the agent failed at its task.
     """
-    report = await answer_ticket(ticket, load_agent(agent), Settings())
+    settings = Settings()
+    report = await answer_ticket(ticket, load_agent(agent), settings, await load_policy(settings))
     await publish_report(report)
     return await ended(report, failed=report.status == "failed", message=report.error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -14,9 +15,13 @@ from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.usage import RunUsage
 
+from triptych.loop.approvals import run_metadata
 from triptych.loop.deps import DeskDeps
 from triptych.loop.desk import OrderDesk
 from triptych.loop.witness import Witness
+
+NOBODY_IS_ASKED = run_metadata(math.inf)
+"""Metadata of agent runs whose calls need no approval."""
 
 Collections = dict[str, dict[str, dict[str, Any]]]
 
@@ -122,7 +127,13 @@ def tool_context(
 ) -> RunContext[DeskDeps]:
     """What a tool receives when a model calls it."""
     return RunContext(
-        deps=deps, model=TestModel(), usage=RunUsage(), tool_name=tool, tool_call_id=call, conversation_id=conversation
+        deps=deps,
+        model=TestModel(),
+        usage=RunUsage(),
+        tool_name=tool,
+        tool_call_id=call,
+        conversation_id=conversation,
+        metadata=NOBODY_IS_ASKED,
     )
 
 

@@ -250,6 +250,84 @@ def _milliseconds(seconds: float | None) -> str | None:
     return None if seconds is None else f"{1000 * seconds:.0f} ms"
 
 
+approvals = typer.Typer(help="What waits for a person: list it, approve it, deny it.", invoke_without_command=True)
+app.add_typer(approvals, name="approvals")
+Request = Annotated[str, typer.Argument(help="The request's id, or its beginning.")]
+Name = Annotated[str, typer.Option(help="Who decides. Recorded as a claim: Prefect knows no users.")]
+Reason = Annotated[str, typer.Option(help="Why; the agent is told the reason of a denial.")]
+
+
+@approvals.callback()
+def _approvals(context: typer.Context, as_json: Json = False) -> None:
+    """List what waits for a person."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = Settings()
+    _connected(settings)
+    from triptych.runtime.approval.pending import load_store, pending
+
+    async def find() -> list[dict[str, Any]]:
+        rows = await pending(await load_store(settings.store_block))
+        return [
+            {
+                **row.request.model_dump(mode="json"),
+                "age_seconds": round(row.age_seconds),
+                "seconds_left": round(row.seconds_left),
+            }
+            for row in rows
+        ]
+
+    found = asyncio.run(find())
+    if as_json:
+        _print_json(found)
+        return
+    columns = ["request", "tool", "amount", "waits", "left", "asked because"]
+    _table(
+        "Waiting for a person",
+        columns,
+        [
+            [
+                row["id"],
+                row["tool"],
+                "unknown" if row["amount_usd"] is None else f"{row['amount_usd']:.2f} USD",
+                f"{row['age_seconds']} s",
+                f"{row['seconds_left']} s",
+                row["why"],
+            ]
+            for row in found
+        ],
+    )
+
+
+@approvals.command()
+def approve(request: Request, name: Name, reason: Reason = "", as_json: Json = False) -> None:
+    """Let the agent do it."""
+    _decide(request, approve=True, name=name, reason=reason, as_json=as_json)
+
+
+@approvals.command()
+def deny(request: Request, name: Name, reason: Reason = "", as_json: Json = False) -> None:
+    """Do not let the agent do it; the agent is told the reason and goes on."""
+    _decide(request, approve=False, name=name, reason=reason, as_json=as_json)
+
+
+def _decide(request: str, *, approve: bool, name: str, reason: str, as_json: bool) -> None:
+    settings = Settings()
+    _connected(settings)
+    from triptych.runtime.approval.pending import decide_by_command, load_store
+
+    async def decide() -> dict[str, Any]:
+        store = await load_store(settings.store_block)
+        decided = await decide_by_command(store, request, approve=approve, name=name, reason=reason)
+        return {"request": decided.id, "flow_run_id": decided.flow_run_id, "approved": approve, "claimed_name": name}
+
+    done = asyncio.run(decide())
+    if as_json:
+        _print_json(done)
+    else:
+        out.print(f"{'Approved' if approve else 'Denied'}: {done['request']}. Its run goes on.", highlight=False)
+
+
 @app.command()
 def recover(
     poll_seconds: Annotated[float, typer.Option(help="How often to look.")] = 2.0,

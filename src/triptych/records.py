@@ -113,6 +113,47 @@ class TicketReport(Record):
     """From the first execution's start to the end, waiting included."""
 
 
+class ApprovalRequest(Record):
+    """What a person is asked about one tool call. Written before they are asked; the policy in force stands with it."""
+
+    id: str
+    """Of the call and of what it would do: another amount is another request."""
+    flow_run_id: str
+    agent: str
+    tool: str
+    tool_call_id: str
+    arguments: dict[str, Any]
+    fingerprint: str
+    """Of tool and arguments; a decision counts for this fingerprint alone."""
+    why: str
+    """Which rule wants a person."""
+    amount_usd: float | None = None
+    """What the call would pay out; None where that cannot be said."""
+    words: str
+    """The customer's."""
+    asked_at: datetime
+    deadline: datetime
+    """Until when a person may decide; from then on the policy's answer holds."""
+    when_nobody_answers: Literal["deny", "fail"]
+
+
+class ApprovalDecision(Record):
+    """What became of a request: a line of the ledger."""
+
+    request_id: str
+    fingerprint: str
+    outcome: Literal["approved", "denied", "expired"]
+    claimed_name: str | None = None
+    """Who says to have decided. A claim, not an identity: Prefect knows no users. None: nobody said."""
+    way: Literal["form", "policy"]
+    """`form`: by resuming the run, in the UI, by the CLI or the API. `policy`: nobody answered in time."""
+    reason: str = ""
+    decided_at: datetime
+    """When the run was resumed, by the Prefect server's clock."""
+    attempts: int
+    """How often it was asked; more than once where a crash ended the wait."""
+
+
 class InboxRow(BaseModel):
     """What became of one ticket of an inbox."""
 

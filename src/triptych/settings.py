@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     store_block: str = "triptych"
     """Name of the saved `CheckpointStore` block."""
+    policy_block: str = "approvals"
+    """Name of the saved `ApprovalPolicy` block."""
     witness: Path | None = None
     """An append-only file that the scripted model and the tools write a line to; see `WitnessLine`."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.order_desks import DeskTemplate, deps_for, differences, stored, tool_results
+from tests.order_desks import NOBODY_IS_ASKED, DeskTemplate, deps_for, differences, stored, tool_results
 from triptych.loop.agents import retail
 from triptych.loop.desk import OrderDesk
 from triptych.loop.models import ScriptedModel, plan_for_ticket, plan_for_triage
@@ -173,7 +173,11 @@ async def test_a_sample_plays_through(name: str, desk: OrderDesk, template: Desk
     ticket, expected = TICKETS[name], EXPECTED[name]
     agent = retail.build_agent(ScriptedModel(plan_for_ticket(ticket)))
     answer = await agent.run(
-        ticket_prompt(ticket), deps=deps_for(desk), usage_limits=retail.LIMITS.usage_limits(), conversation_id=name
+        ticket_prompt(ticket),
+        deps=deps_for(desk),
+        usage_limits=retail.LIMITS.usage_limits(),
+        conversation_id=name,
+        metadata=NOBODY_IS_ASKED,
     )
     results = tool_results(answer.all_messages())
     assert [tool for tool, _ in results] == [call.name for call in ticket.actions or ()]
@@ -211,7 +215,7 @@ async def test_a_sample_is_triaged(name: str) -> None:
 async def test_all_samples_in_one_shop_add_up(desk: OrderDesk) -> None:
     for name, ticket in TICKETS.items():
         agent = retail.build_agent(ScriptedModel(plan_for_ticket(ticket)))
-        await agent.run(ticket_prompt(ticket), deps=deps_for(desk), conversation_id=name)
+        await agent.run(ticket_prompt(ticket), deps=deps_for(desk), conversation_id=name, metadata=NOBODY_IS_ASKED)
     effects = {name: [each.tool for each in desk.effects(key_prefix=f"{name}:")] for name in TICKETS}
     assert effects == {name: list(expected.effects) for name, expected in EXPECTED.items()}
     assert len(desk.effects()) == 8

@@ -22,6 +22,7 @@ from triptych.loop.models import ScriptedModel, plan_for_ticket
 from triptych.loop.prompts import ticket_prompt
 from triptych.records import Resolution, Ticket
 from triptych.runtime.agents import build_durable, run_durable
+from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.results import PLAIN_JSON
 from triptych.runtime.store import CheckpointStore
 
@@ -63,7 +64,10 @@ async def handle(task: Task, template: DeskTemplate, folder: Path) -> None:
     folder.mkdir()
     agent = build_durable(retail.build_agent, ScriptedModel(plan_for_ticket(ticket)), retail.LIMITS)
     with OrderDesk(template.copy_to(folder)) as desk, capture_run_messages() as messages:
-        outcome = await run_durable(agent, ticket_prompt(ticket), deps=deps_for(desk), limits=retail.LIMITS)
+        policy = ApprovalPolicy(threshold_usd=1e6)
+        outcome = await run_durable(
+            agent, ticket_prompt(ticket), deps=deps_for(desk), limits=retail.LIMITS, policy=policy
+        )
         changed = differences(template.records, stored(desk))
     _check(task, messages, outcome.output, changed)
     shutil.rmtree(folder)

@@ -11,6 +11,7 @@ from pydantic_ai.messages import ModelRequest, ToolReturnPart
 
 from tests.resume.kill_switch import KillSwitch, SwitchedDesk, SwitchedWitness, watch_store
 from tests.resume.six_step_run import LIMITS, PLAN, Kill, build_agent
+from triptych.loop.approvals import run_metadata
 from triptych.loop.deps import DeskDeps
 from triptych.loop.limits import Budget, spending
 from triptych.loop.models import ScriptedModel
@@ -37,7 +38,10 @@ async def six_steps() -> dict[str, Any]:
     with SwitchedDesk(TOLD["desk"], switch, forgets_keys=TOLD["forgets_keys"]) as desk:
         agent = build_agent(ScriptedModel(PLAN, witness=witness), capabilities=[Budget(LIMITS), Durability()])
         result = await agent.run(
-            "Please refund.", deps=DeskDeps(desk=desk, witness=witness), usage_limits=LIMITS.usage_limits()
+            "Please refund.",
+            deps=DeskDeps(desk=desk, witness=witness),
+            usage_limits=LIMITS.usage_limits(),
+            metadata=run_metadata(500),
         )
     return {
         "output": result.output.model_dump(mode="json"),

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic_ai import Agent
+from pydantic_ai import Agent, DeferredToolRequests
 from pydantic_ai.exceptions import UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
 from triptych.errors import ConfigurationError, LoopError
+from triptych.loop.approvals import run_metadata
 from triptych.loop.limits import Budget, Limits, spending
 from triptych.records import Spending
+from triptych.runtime.approval.asking import Caller, decide
+from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.durability import Durability
 from triptych.runtime.journal import current_execution
 
@@ -47,28 +50,49 @@ def build_durable(
 
 
 async def run_durable(
-    agent: Agent[DepsT, OutputT], prompt: str, *, deps: DepsT, limits: Limits
-) -> AgentOutcome[OutputT]:
-    """Run an agent from `build_durable` in the body of a flow.
+    agent: Agent[DepsT, Any], prompt: str, *, deps: DepsT, limits: Limits, policy: ApprovalPolicy | None = None
+) -> AgentOutcome[Any]:
+    """Run an agent from `build_durable` in the body of a flow, approval rounds included.
+
+    Args:
+        agent: What to run.
+        prompt: What it is told.
+        deps: For its tools.
+        limits: Those that it was built with; they hold for all rounds together.
+        policy: Which calls a person must approve. None: calls that would need approval end the run, as its output.
 
     Raises:
         ConfigurationError: outside a flow, or in one whose results are not kept in a `CheckpointStore`.
         BudgetExceeded: a limit was reached; carries what was spent.
         LoopError: the model's answers did not fit, retries included.
+        ApprovalExpired: nobody answered, and the policy says fail.
         CheckpointError: a checkpoint cannot be read, written, or used; the operator sees it as the run's failure.
     """
     execution = current_execution()
     if execution is None:
         raise ConfigurationError(f"agent {agent.name!r} is durable: run it in a function decorated with @flow")
+    metadata = None if policy is None else run_metadata(policy.threshold_usd)
     try:
-        result = await agent.run(prompt, deps=deps, usage_limits=limits.usage_limits())
+        result = await agent.run(prompt, deps=deps, usage_limits=limits.usage_limits(), metadata=metadata)
+        first = execution.first_tokens.get(result.run_id)
+        while policy is not None and isinstance(result.output, DeferredToolRequests):
+            caller = Caller(agent=agent.name or "", conversation_id=result.conversation_id, words=prompt)
+            answers = await decide(result.output, caller, policy)
+            result = await agent.run(
+                deps=deps,
+                usage_limits=limits.usage_limits(),
+                usage=result.usage,
+                metadata=metadata,
+                message_history=result.all_messages(),
+                deferred_tool_results=answers,
+            )
     except UnexpectedModelBehavior as error:
         # The model's answers did not fit what was asked of it: a result of this run, not a fault of the house.
         raise LoopError(f"agent {agent.name!r}: {error}") from error
     return AgentOutcome(
         output=result.output,
         spending=spending(result.usage),
-        seconds_to_first_token=execution.first_tokens.get(result.run_id),
+        seconds_to_first_token=first,
     )
 
 

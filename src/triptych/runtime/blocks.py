@@ -4,6 +4,7 @@ Every process that loads Prefect's collections imports this module (entry point 
 block document of ours resolves anywhere and not only where somebody happened to import its class.
 """
 
+from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.store import CheckpointStore
 
-__all__ = ["CheckpointStore"]
+__all__ = ["ApprovalPolicy", "CheckpointStore"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ from rich.table import Table
 
 from triptych.errors import TriptychError
 from triptych.loop.agents import load_agent
+from triptych.loop.approvals import run_metadata
 from triptych.loop.desk import OrderDesk
 from triptych.loop.models import plan_for_ticket, resolve_model
 from triptych.loop.prompts import ticket_prompt
@@ -170,7 +172,11 @@ async def undisturbed_effects(folder: Path, settings: Settings) -> int:
         with module.open_deps(calm) as deps:
             agent = module.build_agent(resolve_model("scripted", plan=plan_for_ticket(ticket)))
             await agent.run(
-                ticket_prompt(ticket), deps=deps, conversation_id=ticket.id, usage_limits=module.LIMITS.usage_limits()
+                ticket_prompt(ticket),
+                deps=deps,
+                conversation_id=ticket.id,
+                usage_limits=module.LIMITS.usage_limits(),
+                metadata=run_metadata(math.inf),
             )
     with OrderDesk(calm.resolved_desk_url) as desk:
         return len(desk.effects())

@@ -29,6 +29,7 @@ from prefect.states import Failed, Scheduled
 from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.errors import CheckpointStoreUnavailable
+from triptych.runtime.approval.asking import deadline_of
 from triptych.runtime.earlier import is_not_its_own
 from triptych.runtime.queries import flow_runs_tagged
 from triptych.runtime.store import CheckpointStore, store_slug
@@ -100,6 +101,12 @@ async def recover_once(client: PrefectClient, policy: RecoveryPolicy) -> list[st
                 done.append(f"{run.name}: waits for its checkpoints, of which {store.backend.place} holds none")
             else:
                 done += await _bring_back(client, run, policy, "lost its checkpoint store")
+    for run in await _tagged(client, StateType.PAUSED):
+        deadline = deadline_of(run.state) if run.state is not None else None
+        if deadline is not None and deadline <= datetime.now(UTC):
+            # An empty form: at the deadline it means what the policy says. Of two who resume, the server lets one.
+            await client.resume_flow_run(run.id, run_input={})
+            done.append(f"{run.name}: nobody answered in time; it goes on with the policy's answer")
     return done
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefect.context import FlowRunContext
-from pydantic_ai import DeferredToolRequests
 from pydantic_ai.models import Model
 
-from triptych.errors import ConfigurationError, LoopError
+from triptych.errors import LoopError
 from triptych.loop.agents import AgentModule
 from triptych.loop.models import SCRIPTED, Plan, check_plan, plan_for_ticket, plan_for_triage, resolve_model
 from triptych.loop.prompts import ticket_prompt
@@ -19,25 +18,28 @@ from triptych.loop.triage import build_triage_agent
 from triptych.loop.witness import Witness
 from triptych.records import Resolution, Spending, Ticket, TicketReport, Triage
 from triptych.runtime.agents import added, build_durable, run_durable
+from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.settings import Settings
 
 
-async def answer_ticket(ticket: Ticket, agent: AgentModule, settings: Settings) -> TicketReport:
+async def answer_ticket(ticket: Ticket, agent: AgentModule, settings: Settings, policy: ApprovalPolicy) -> TicketReport:
     """Handle one ticket inside a flow, durably.
 
     Args:
         ticket: What the customer wants.
         agent: Who handles it when triage says that an agent is needed.
         settings: The model, and what the tools work on.
+        policy: Which of the agent's calls a person must approve. Where one has to, the flow run is suspended.
 
     Returns:
         The report. An agent that failed at its task, by a limit say, is reported as `failed` with its reason.
 
     Raises:
         ConfigurationError: before anything is spent: no plan, no key, no records.
+        ApprovalExpired: nobody approved a call in time, and the policy says fail.
         CheckpointError: a checkpoint cannot be read, written or used.
     """
-    work = _Work(ticket, agent, settings)
+    work = _Work(ticket, agent, settings, policy)
     with agent.open_deps(settings) as deps:
         try:
             resolution = await work.resolve(deps)
@@ -51,6 +53,7 @@ class _Work:
     ticket: Ticket
     module: AgentModule
     settings: Settings
+    policy: ApprovalPolicy
     triage: Triage | None = None
     spent: Spending = field(default_factory=Spending)
     seconds_to_first_token: float | None = None
@@ -77,21 +80,20 @@ class _Work:
 
     async def resolve(self, deps: Any) -> Resolution:
         triaged = await run_durable(self._triage_agent, ticket_prompt(self.ticket), deps=None, limits=TRIAGE_LIMITS)
-        self.triage = triaged.output
+        triage: Triage = triaged.output
+        self.triage = triage
         self.spent = triaged.spending
         self.seconds_to_first_token = triaged.seconds_to_first_token
-        if not self.triage.needs_agent:
-            return Resolution(outcome="resolved", answer=self.triage.answer)
+        if not triage.needs_agent:
+            return Resolution(outcome="resolved", answer=triage.answer)
         try:
-            handled = await run_durable(self._agent, ticket_prompt(self.ticket), deps=deps, limits=self.module.LIMITS)
+            handled = await run_durable(
+                self._agent, ticket_prompt(self.ticket), deps=deps, limits=self.module.LIMITS, policy=self.policy
+            )
         except LoopError as error:
             self.spent = added(self.spent, _spent_by(error))
             raise
         self.spent = added(self.spent, handled.spending)
-        if isinstance(handled.output, DeferredToolRequests):
-            raise ConfigurationError(
-                f"agent {self.module.NAME!r} asks for a person's approval, which this version cannot give yet"
-            )
         return handled.output
 
     def report(self, *, resolution: Resolution | None = None, error: LoopError | None = None) -> TicketReport:

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec
 from pydantic_ai import ModelRetry, RunContext, Tool
 from pydantic_ai.tools import ToolFuncContext
 
+from triptych.loop.approvals import APPROVAL, Rule, asking
 from triptych.loop.deps import DeskDeps
 from triptych.loop.desk import Change, OrderDesk, Records
 from triptych.loop.idempotency import idempotency_key
@@ -44,22 +45,27 @@ def reading_tool(
 
 
 def changing_tool(
-    function: ToolFuncContext[DeskDeps, P], *, description: str, max_retries: int | None = None
+    function: ToolFuncContext[DeskDeps, P],
+    *,
+    description: str,
+    approval: Rule | None = None,
+    max_retries: int | None = None,
 ) -> Tool[DeskDeps]:
     """Declare a tool with a side effect. It runs alone: the effects of one response happen in the model's order.
 
     Args:
         function: The tool; its name is the tool's.
         description: What the model reads.
+        approval: Which of its calls a person must approve; None: none of them.
         max_retries: How often the model may correct a bad call; by default as often as the agent says.
     """
     return Tool(
-        function,
+        function if approval is None else asking(function, approval),
         takes_ctx=True,
         description=description,
         max_retries=max_retries,
         sequential=True,
-        metadata={SIDE_EFFECTS: True},
+        metadata={SIDE_EFFECTS: True, APPROVAL: approval is not None},
     )
 
 

@@ -7,9 +7,11 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_ai import FunctionToolset, ModelRetry, RunContext
 
+from triptych.loop.approvals import above_threshold
 from triptych.loop.deps import DeskDeps
 from triptych.loop.desk import OrderDesk, lookups, rules
 from triptych.loop.desk.changes import is_error, reason_of
+from triptych.loop.tools import payouts
 from triptych.loop.tools.execution import changing_tool, look_up, reading_tool, take_effect
 
 OrderId = Annotated[str, Field(description="The order id, such as '#W0000000'. It begins with '#'.")]
@@ -45,7 +47,9 @@ def orders_toolset() -> FunctionToolset[DeskDeps]:
         [
             reading_tool(order_lookup, description="Look up an order: its items, status and payments."),
             changing_tool(
-                refund, description="Refund part or all of what was paid for an order, to the methods that paid it."
+                refund,
+                description="Refund part or all of what was paid for an order, to the methods that paid it.",
+                approval=above_threshold(payouts.of_refund),
             ),
         ],
         max_retries=2,

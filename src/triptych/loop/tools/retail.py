@@ -7,9 +7,10 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 from pydantic_ai import FunctionToolset, RunContext
 
+from triptych.loop.approvals import above_threshold
 from triptych.loop.deps import DeskDeps
 from triptych.loop.desk import OrderDesk, lookups, rules
-from triptych.loop.tools import arithmetic, wording
+from triptych.loop.tools import arithmetic, payouts, wording
 from triptych.loop.tools.execution import changing_tool, look_up, reading_tool, take_effect
 
 Ctx: TypeAlias = RunContext[DeskDeps]
@@ -200,7 +201,11 @@ def retail_toolset() -> FunctionToolset[DeskDeps]:
     return FunctionToolset(
         [
             reading_tool(calculate, description=wording.CALCULATE),
-            changing_tool(cancel_pending_order, description=wording.CANCEL_PENDING_ORDER),
+            changing_tool(
+                cancel_pending_order,
+                description=wording.CANCEL_PENDING_ORDER,
+                approval=above_threshold(payouts.of_cancelling),
+            ),
             changing_tool(exchange_delivered_order_items, description=wording.EXCHANGE_DELIVERED_ORDER_ITEMS),
             reading_tool(find_user_id_by_email, description=wording.FIND_USER_ID_BY_EMAIL),
             reading_tool(find_user_id_by_name_zip, description=wording.FIND_USER_ID_BY_NAME_ZIP),
@@ -212,7 +217,11 @@ def retail_toolset() -> FunctionToolset[DeskDeps]:
             changing_tool(modify_pending_order_items, description=wording.MODIFY_PENDING_ORDER_ITEMS),
             changing_tool(modify_pending_order_payment, description=wording.MODIFY_PENDING_ORDER_PAYMENT),
             changing_tool(modify_user_address, description=wording.MODIFY_USER_ADDRESS),
-            changing_tool(return_delivered_order_items, description=wording.RETURN_DELIVERED_ORDER_ITEMS),
+            changing_tool(
+                return_delivered_order_items,
+                description=wording.RETURN_DELIVERED_ORDER_ITEMS,
+                approval=above_threshold(payouts.of_returning),
+            ),
             reading_tool(think, description=wording.THINK),
             changing_tool(transfer_to_human_agents, description=wording.TRANSFER_TO_HUMAN_AGENTS),
         ],

@@ -12,6 +12,7 @@ from pydantic_ai.messages import ModelRequest, ToolReturnPart
 from tests.order_desks import deps_for, small_records, sqlite_url
 from triptych.errors import BudgetExceeded
 from triptych.loop.agents import orders
+from triptych.loop.approvals import run_metadata
 from triptych.loop.desk import OrderDesk
 from triptych.loop.limits import Budget
 from triptych.loop.models import Plan, ScriptedModel, Turn
@@ -35,7 +36,9 @@ def plan(*calls: tuple[str, dict[str, Any]]) -> Plan:
 
 async def run(desk: OrderDesk, plan: Plan) -> tuple[Resolution, list[tuple[str, str]]]:
     agent = orders.build_agent(ScriptedModel(plan), capabilities=[Budget(orders.LIMITS)])
-    answer = await agent.run("help", deps=deps_for(desk), usage_limits=orders.LIMITS.usage_limits())
+    answer = await agent.run(
+        "help", deps=deps_for(desk), usage_limits=orders.LIMITS.usage_limits(), metadata=run_metadata(500)
+    )
     assert isinstance(answer.output, Resolution)
     parts = [part for message in answer.all_messages() if isinstance(message, ModelRequest) for part in message.parts]
     outcomes = [(part.tool_name, part.outcome) for part in parts if isinstance(part, ToolReturnPart)]

@@ -1,0 +1,107 @@
+"""Which tool calls a person must approve: a tool declares it, and the call leaves the loop as data.
+
+A rule looks at a call's arguments, and at what they would do, inside the tool's own body. So its answer is part of the
+step: a replay reads what was asked, and does not ask anew because the records or the threshold have changed since.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeAlias, cast
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_ai import ApprovalRequired, RunContext
+from pydantic_ai.tools import ToolFuncContext
+
+from triptych.loop.deps import DeskDeps
+
+P = ParamSpec("P")
+
+APPROVAL = "approval"
+"""The key in a tool's metadata that says whether its calls may need a person."""
+_THRESHOLD = "approval_threshold_usd"
+_CENT = 0.005
+
+
+class Ask(BaseModel):
+    """What a person is asked about one call, beside the call itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    why: str
+    """Which rule wants a person, in words."""
+    amount_usd: float | None = None
+    """What the call would pay out; None where that cannot be said."""
+
+
+Rule: TypeAlias = Callable[[RunContext[Any], Mapping[str, Any]], Ask | None]
+"""Says what a person has to be asked about a call with these arguments, or None where nobody has to be asked."""
+
+
+def run_metadata(threshold_usd: float) -> dict[str, Any]:
+    """Return the metadata of an agent run (`agent.run(metadata=...)`) in which this threshold holds.
+
+    Args:
+        threshold_usd: Calls that pay out more need approval. A run without one has a threshold of 0.
+    """
+    return {_THRESHOLD: threshold_usd}
+
+
+def always(ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Ask:
+    """Have a person asked about every call."""
+    del arguments
+    return Ask(why=f"every call of {ctx.tool_name} needs approval")
+
+
+def above_threshold(amount_of: Callable[[RunContext[Any], Mapping[str, Any]], float | None]) -> Rule:
+    """Return the rule that a person is asked about calls that pay out more than the run's threshold.
+
+    Args:
+        amount_of: What a call would pay out, in USD; None where it would pay nothing, or will be refused.
+    """
+
+    def rule(ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Ask | None:
+        amount = amount_of(ctx, arguments)
+        threshold = float((ctx.metadata or {}).get(_THRESHOLD, 0.0))
+        # Not `amount > threshold`: a NaN is to be asked about.
+        if amount is None or amount <= threshold:
+            return None
+        return Ask(why=f"it pays out more than {threshold:.2f} USD", amount_usd=amount)
+
+    return rule
+
+
+def asking(function: ToolFuncContext[DeskDeps, P], rule: Rule) -> ToolFuncContext[DeskDeps, P]:
+    """Return the tool's function with the rule in front: a call that needs approval ends before anything is done.
+
+    Once a person has approved it the call runs, unless it would now pay out another amount than the one that was
+    approved: then it is asked about again. A rule that raises has a person asked.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def checked(ctx: RunContext[DeskDeps], *args: P.args, **kwargs: P.kwargs) -> Any:
+        arguments = dict(signature.bind(ctx, *args, **kwargs).arguments)
+        arguments.pop(next(iter(signature.parameters)))
+        ask = _ask(rule, ctx, arguments)
+        if ask is not None and not (ctx.tool_call_approved and _is_what_was_approved(ctx, ask)):
+            raise ApprovalRequired(metadata=ask.model_dump())
+        return function(ctx, *args, **kwargs)
+
+    return checked
+
+
+def _ask(rule: Rule, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Ask | None:
+    try:
+        return rule(ctx, arguments)
+    except Exception as error:  # whatever it is: nobody knows now that the call is harmless
+        return Ask(why=f"the rule that says whether approval is needed failed ({type(error).__name__})")
+
+
+def _is_what_was_approved(ctx: RunContext[Any], ask: Ask) -> bool:
+    approved = cast("dict[str, float | None]", ctx.tool_call_metadata or {}).get("amount_usd")
+    if ask.amount_usd is None or approved is None:
+        return ask.amount_usd is None and approved is None
+    return abs(ask.amount_usd - approved) < _CENT
