@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
@@ -37,7 +38,7 @@ pytest_plugins = [
 ]
 
 # Two slow cores are no reason to fail a property.
-hypothesis_settings.register_profile("triptych", deadline=None)
+hypothesis_settings.register_profile("triptych", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("triptych")
 
 

@@ -23,7 +23,7 @@ from pydantic_ai.models import Model
 from triptych.loop.models import Plan, ScriptedModel, Turn
 from triptych.loop.witness import Witness, read
 from triptych.records import PlannedCall
-from triptych.runtime.checkpoints import run_prefix
+from triptych.runtime.checkpoints import REDO, run_prefix
 from triptych.runtime.durability import Durability
 from triptych.runtime.results import PLAIN_JSON
 from triptych.runtime.store import CheckpointStore
@@ -96,6 +96,11 @@ class DurableRuns:
             flow_run = await client.read_flow_run(flow_run_id)
         await run_flow_async(durable, flow_run=flow_run, return_type="state")
         return Execution(flow_run_id, **seen)
+
+    async def let_lost_steps_be_done_again(self, flow_run_id: UUID) -> None:
+        """Give a flow run the tag with which a person says so."""
+        async with get_client() as client:
+            await client.update_flow_run(flow_run_id, tags=[REDO])
 
     async def checkpoints(self, flow_run_id: UUID) -> list[str]:
         return await self.store.keys(run_prefix(str(flow_run_id)))

@@ -29,7 +29,7 @@ from tests.resume.six_step_run import EFFECTS, RECORDS, Counts, Kill, counted, e
 from tests.resume.zygote import Zygote
 from triptych.loop.desk import OrderDesk
 from triptych.loop.witness import read
-from triptych.runtime.checkpoints import run_prefix
+from triptych.runtime.checkpoints import REDO, run_prefix
 from triptych.runtime.store import CheckpointStore
 
 P = ParamSpec("P")
@@ -163,6 +163,10 @@ class Run:
             return len(keys)
 
         return asyncio.run(delete())
+
+    def let_lost_steps_be_done_again(self) -> None:
+        with _client() as client:
+            client.update_flow_run(self.flow_run_id, tags=[REDO])
 
     def outcome(self) -> Outcome:
         """Read what it came to, from outside."""

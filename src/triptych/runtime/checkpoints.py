@@ -14,6 +14,9 @@ from pydantic import ValidationError
 from triptych.errors import CheckpointTorn
 from triptych.records import Checkpoint
 
+REDO = "redo-lost-steps"
+"""A person gives a flow run this tag: completed steps that have no checkpoint any more are to be done again."""
+
 ROOT = "checkpoints"
 """The folder of all checkpoints in a store; Prefect's own results lie beside it, in `results`."""
 
@@ -82,6 +85,6 @@ def decode(key: str, content: bytes) -> tuple[Checkpoint, bytes]:
 
 def _torn(key: str, reason: str) -> CheckpointTorn:
     return CheckpointTorn(
-        f"checkpoint {key} cannot be used: {reason}. If the step it stands for may be done again, delete the object "
-        "and run the flow again; otherwise restore it from a backup"
+        f"checkpoint {key} cannot be used: {reason}. If the step it stands for may be done again, delete the "
+        f"object, give the run the tag {REDO!r} and run it again; otherwise restore it from a backup"
     )

@@ -114,7 +114,9 @@ class Durability(BaseDurabilityCapability[AgentDepsT]):
         if execution is None:
             return None
         scope = step_scope.get() or execution.scope
-        return f"{execution.flow_run_id}:{scope.next_path(self.name)}"
+        run_id = f"{execution.flow_run_id}:{scope.next_path(self.name)}"
+        execution.given_run_ids.add(run_id)
+        return run_id
 
     def get_default_conversation_id(self, run_id: str) -> str | None:
         """Return the run's id: idempotency keys then begin with the flow run, and differ between two agent runs."""
@@ -154,7 +156,8 @@ class Durability(BaseDurabilityCapability[AgentDepsT]):
         if run_id in execution.agent_runs:
             raise ConfigurationError(f"two agent runs of one flow run are under way with the run id {run_id!r}")
         expected = f"{execution.flow_run_id}:"
-        if run_id.startswith(expected):
+        if run_id in execution.given_run_ids:
+            execution.given_run_ids.remove(run_id)
             path = run_id.removeprefix(expected)
         else:
             # The caller chose the run id; two runs in turn may carry the same.

@@ -22,7 +22,7 @@ from prefect.client.schemas.objects import StateType, TaskRun
 from prefect.states import Crashed
 
 from triptych.errors import CheckpointStoreUnavailable
-from triptych.runtime.checkpoints import run_prefix
+from triptych.runtime.checkpoints import REDO, run_prefix
 from triptych.runtime.journal import Execution
 from triptych.runtime.queries import PAGE
 from triptych.runtime.store import CheckpointStore
@@ -32,21 +32,22 @@ STEP = "triptych_step"
 
 
 async def look_back(execution: Execution) -> None:
-    """Let a miss count only where the store holds something of what the run has completed, and end dead steps.
+    """Let a miss count only where the store holds all that the run has completed, and end dead steps.
 
     Done once an execution, at its first miss, and never in the first one, which has nothing behind it.
 
     Raises:
-        CheckpointStoreUnavailable: steps were completed, and there is no checkpoint of any. The operator must act.
+        CheckpointStoreUnavailable: more steps were completed than there are checkpoints. The operator must act.
     """
     if execution.is_first or execution.has_looked_back:
         return
-    if await is_not_its_own(execution.store, execution.flow_run_id):
+    lost = 0 if execution.redoes_lost_steps else await lost_steps(execution.store, execution.flow_run_id)
+    if lost:
         raise CheckpointStoreUnavailable(
-            f"checkpoint store {execution.store.backend.place} holds no checkpoint of flow run "
-            f"{execution.flow_run_id}, which has completed steps. Is its disk mounted, and does the block name the "
-            "place where the run began? Mend it and run again; to do without them, start a new run. Nothing was "
-            "executed again"
+            f"checkpoint store {execution.store.backend.place} lacks {lost} or more of the checkpoints that flow run "
+            f"{execution.flow_run_id} has written. Is its disk mounted, and does the block name the place where the "
+            f"run began? Mend it and run again. To have what is lost done again, give the run the tag {REDO!r}. "
+            "Nothing was executed again"
         )
     execution.has_looked_back = True
     async with get_client() as client:
@@ -56,12 +57,13 @@ async def look_back(execution: Execution) -> None:
             await client.set_task_run_state(step.id, died, force=True)
 
 
-async def is_not_its_own(store: CheckpointStore, flow_run_id: str) -> bool:
-    """Return whether a flow run has completed steps according to Prefect, and no checkpoint in the store."""
-    if await store.keys(run_prefix(flow_run_id)):
-        return False
+async def lost_steps(store: CheckpointStore, flow_run_id: str) -> int:
+    """Return how many steps a flow run has at least completed, according to Prefect, beyond the store's checkpoints."""
+    checkpoints = len(await store.keys(run_prefix(flow_run_id)))
     async with get_client() as client:
-        return bool(await _steps(client, flow_run_id, StateType.COMPLETED))
+        completed = await _steps(client, flow_run_id, StateType.COMPLETED)
+    # By name: of two executions at once, both may complete a step, and it has one checkpoint.
+    return max(0, len({step.name for step in completed}) - checkpoints)
 
 
 async def _steps(client: PrefectClient, flow_run_id: str, *states: StateType) -> list[TaskRun]:

@@ -7,19 +7,21 @@ checkpoint. Nothing here is persisted itself.
 from __future__ import annotations
 
 import dataclasses
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models import ModelRequestParameters
 
 from triptych.errors import ConfigurationError
 from triptych.records import InputDigest
-from triptych.runtime.checkpoints import plain_name
+from triptych.runtime.checkpoints import REDO, plain_name
 from triptych.runtime.digest import digest_of, message_parts, static_parts
 from triptych.runtime.store import CheckpointStore
 
@@ -33,8 +35,9 @@ class Scope:
 
     def next_path(self, agent: str) -> str:
         """Return the name of the next run of `agent` here; the same one when the flow run is executed again."""
-        ordinal = self.counts.get(agent, 0)
-        self.counts[agent] = ordinal + 1
+        with _lock:
+            ordinal = self.counts.get(agent, 0)
+            self.counts[agent] = ordinal + 1
         name = f"{plain_name(agent)}-{ordinal}"
         return f"{self.path}/{name}" if self.path else name
 
@@ -49,11 +52,15 @@ class Execution:
     is_first: bool
     """Whether nothing was executed before it, so that there is no checkpoint to look for."""
     store: CheckpointStore
+    redoes_lost_steps: bool = False
+    """Whether a person said, by a tag of the run, that completed steps without a checkpoint are to be done again."""
     scope: Scope = field(default_factory=Scope)
     agent_runs: dict[str, AgentRun] = field(default_factory=dict[str, "AgentRun"])
     """The agent runs under way, by pydantic-ai's run id."""
     first_tokens: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds to the first token of each agent run's first model request, by run id; ended runs stay."""
+    given_run_ids: set[str] = field(default_factory=set[str])
+    """Run ids that were made here; any other is the caller's own, whatever it looks like."""
     store_has_answered: bool = False
     has_looked_back: bool = False
     """Whether the store was seen to hold what earlier executions put there, so that a miss is a miss."""
@@ -98,7 +105,7 @@ class AgentRun:
         if rewritten:
             kept = [(part.name, part.digest) for _, parts in self._seen[:start] for part in parts]
             added.insert(0, InputDigest(name="rewritten history", digest=digest_of(kept)))
-        self._note_tool_call_ids(messages[start:])
+        self.note_tool_call_ids(messages[start:])
         return tuple(added)
 
     def static_of(
@@ -142,7 +149,8 @@ class AgentRun:
         self.counts[operation] = count + 1
         return count
 
-    def _note_tool_call_ids(self, messages: Sequence[ModelMessage]) -> None:
+    def note_tool_call_ids(self, messages: Sequence[ModelMessage]) -> None:
+        """Remember the ids that are taken in this conversation."""
         self._tool_call_ids.update(
             part.tool_call_id
             for message in messages
@@ -152,6 +160,8 @@ class AgentRun:
         )
 
 
+_lock = threading.Lock()
+"""A sync flow may start agents from several threads."""
 _executions: dict[int, Execution] = {}
 step_scope: ContextVar[Scope | None] = ContextVar("triptych_step_scope", default=None)
 """Set while a step's body runs: agents that it starts are counted below it."""
@@ -166,24 +176,28 @@ def current_execution() -> Execution | None:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return None
-    execution = _executions.get(id(context))
-    if execution is None:
-        storage = context.result_store.result_storage
-        if not isinstance(storage, CheckpointStore):
-            raise ConfigurationError(
-                f"flow {context.flow_run.name!r} keeps its results in {type(storage).__name__}, where a durable agent "
-                "cannot keep checkpoints: give the flow `result_storage=` a CheckpointStore block "
-                "(`triptych blocks` saves one)"
-            )
-        run = context.flow_run
-        execution = Execution(
-            flow_run_id=str(run.id),
-            number=max(1, run.run_count),
-            # Prefect sets the start time when a run is Running for the first time, and never again.
-            is_first=run.state is not None and run.start_time is not None and run.start_time == run.state.timestamp,
-            store=storage,
+    with _lock:
+        return _executions.get(id(context)) or _begun(context, context.flow_run)
+
+
+def _begun(context: FlowRunContext, run: FlowRun) -> Execution:
+    """Begin what is known of an execution."""
+    storage = context.result_store.result_storage
+    if not isinstance(storage, CheckpointStore):
+        raise ConfigurationError(
+            f"flow run {run.name!r} keeps its results in {type(storage).__name__}, where a durable agent "
+            "cannot keep checkpoints: give the flow `result_storage=` a CheckpointStore block "
+            "(`triptych blocks` saves one)"
         )
-        # A flow retry in this process gets a context of its own, and with it an execution that counts from the start.
-        _executions[id(context)] = execution
-        weakref.finalize(context, _executions.pop, id(context), None)
+    execution = Execution(
+        flow_run_id=str(run.id),
+        number=max(1, run.run_count),
+        # Prefect sets the start time when a run is Running for the first time, and never again.
+        is_first=run.state is not None and run.start_time is not None and run.start_time == run.state.timestamp,
+        store=storage,
+        redoes_lost_steps=REDO in run.tags,
+    )
+    # A flow retry in this process gets a context of its own, and with it an execution that counts from the start.
+    _executions[id(context)] = execution
+    weakref.finalize(context, _executions.pop, id(context), None)
     return execution

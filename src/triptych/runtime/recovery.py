@@ -30,7 +30,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.errors import CheckpointStoreUnavailable
 from triptych.runtime.approval.asking import deadline_of
-from triptych.runtime.earlier import is_not_its_own
+from triptych.runtime.checkpoints import REDO
+from triptych.runtime.earlier import lost_steps
 from triptych.runtime.queries import flow_runs_tagged
 from triptych.runtime.store import CheckpointStore, store_slug
 
@@ -97,8 +98,8 @@ async def recover_once(client: PrefectClient, policy: RecoveryPolicy) -> list[st
     stranded = [run for run in await _tagged(client, StateType.FAILED) if _lost_its_store(run)]
     if stranded and (store := await _usable_store()) is not None:
         for run in stranded:
-            if await is_not_its_own(store, str(run.id)):
-                done.append(f"{run.name}: waits for its checkpoints, of which {store.backend.place} holds none")
+            if REDO not in run.tags and (lost := await lost_steps(store, str(run.id))):
+                done.append(f"{run.name}: waits for its checkpoints, of which {store.backend.place} lacks {lost}")
             else:
                 done += await _bring_back(client, run, policy, "lost its checkpoint store")
     for run in await _tagged(client, StateType.PAUSED):

@@ -64,6 +64,17 @@ class Service(BaseModel):
         return True
 
 
+def end_marked(mark: str) -> None:
+    """End every process that carries the mark: a flow run's, say, whose worker was killed without it."""
+    left: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK) == mark:
+                process.kill()
+                left.append(process)
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
+
+
 def launch(name: str, command: list[str], *, folder: Path, log: Path, mark: str, env: Mapping[str, str]) -> Service:
     """Start a service that lives on when this process ends.
 

@@ -20,7 +20,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from triptych.errors import ConfigurationError
-from triptych.runtime.services import Service, alone, launch
+from triptych.runtime.services import Service, alone, end_marked, launch
 from triptych.settings import Settings
 
 POOL = "triptych"
@@ -40,6 +40,8 @@ class Stack(BaseModel):
     project: Path
     mark: str
     """What its processes are known by."""
+    is_whole: bool = False
+    """Whether all of it came up; not so where `up` itself was killed on the way."""
     services: tuple[Service, ...] = ()
 
     @property
@@ -143,6 +145,8 @@ def start(
             deploy = [*_prefect(), "--no-prompt", "deploy", "--all"]
             _run_all({"saving the blocks": blocks, "deploying prefect.yaml": deploy}, project, env)
             _wait_for_worker(stack)
+            stack = stack.model_copy(update={"is_whole": True})
+            _remember(settings, stack)
         except BaseException:
             _stop(settings)
             raise
@@ -185,6 +189,7 @@ def _stop(settings: Settings) -> list[str]:
     except (FileNotFoundError, ValueError):
         return []
     stopped = [service.name for service in reversed(stack.services) if service.end()]
+    end_marked(stack.mark)
     _state_file(settings).unlink(missing_ok=True)
     return stopped
 
@@ -194,11 +199,11 @@ def _prepared(
 ) -> tuple[Stack, dict[str, str]]:
     if (stack := remembered(settings)) is not None:
         dead = [service for service in stack.services if service.process() is None]
-        if not dead:
+        if stack.is_whole and not dead:
             raise ConfigurationError(f"already up at {stack.ui_url}; `triptych down` stops it")
-        said = ", ".join(f"the {service.name} ({service.log})" for service in dead)
+        said = ", ".join(f"the {service.name} is dead ({service.log})" for service in dead) or "`up` was cut short"
         raise ConfigurationError(
-            f"only a part is up at {stack.ui_url}, and dead: {said}. `triptych down`, then `triptych up` again: "
+            f"only a part is up at {stack.ui_url}: {said}. `triptych down`, then `triptych up` again: "
             "what is under way goes on from its last checkpoint"
         )
     if port is not None and not _is_free(port):

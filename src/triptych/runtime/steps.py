@@ -158,7 +158,11 @@ async def take_step(operation: Operation, params: Any) -> Any:
     if checkpoint.seconds_to_first_token is not None:
         execution.first_tokens.setdefault(context.run_id or "", checkpoint.seconds_to_first_token)
     # Live and replayed steps hand on the same thing: what the bytes say.
-    return operation.result_codec.load(from_json(payload))
+    result = operation.result_codec.load(from_json(payload))
+    if isinstance(result, ModelResponse):
+        # Now: a history that is rewritten at once would never show it again.
+        agent_run.note_tool_call_ids([result])
+    return result
 
 
 async def _recorded(execution: Execution, key: str) -> bytes | None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from prefect import task
+from prefect.context import FlowRunContext
 from prefect.filesystems import LocalFileSystem
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.capabilities import ProcessHistory
@@ -252,6 +253,46 @@ async def test_one_history_processor_more_is_a_rewritten_history(runs: DurableRu
     again = await runs.execute(body, first.flow_run_id)
     assert again.result == first.result == "done"
     assert len(runs.asked) == 2
+
+
+async def test_a_history_that_is_rewritten_at_once_does_not_free_its_call_ids(
+    runs: DurableRuns, desk: OrderDesk
+) -> None:
+    asked: list[int] = []
+
+    async def one_id_for_all(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[DeltaToolCalls | str]:
+        asked.append(len(asked))
+        yield {0: a_call("#A", float(len(asked)))} if len(asked) < 3 else "done"
+
+    def forgetful(messages: list[ModelMessage]) -> list[ModelMessage]:
+        return [ModelRequest(parts=[UserPromptPart(f"So far {len(asked)} calls.")])] if len(messages) > 1 else messages
+
+    async def body() -> Any:
+        capabilities = [Durability[Any](), ProcessHistory(forgetful)]
+        model = FunctionModel(stream_function=one_id_for_all)
+        agent = durable_agent(model, goodwill, deps_type=DeskDeps, capabilities=capabilities)
+        return (await agent.run("Refund.", deps=DeskDeps(desk))).output
+
+    ended = await runs.execute(body)
+    assert ended.result == "done"
+    assert amounts(desk) == [1.0, 2.0]
+
+
+async def test_a_run_id_of_the_caller_s_that_looks_like_ours_is_still_two_runs(
+    runs: DurableRuns, desk: OrderDesk
+) -> None:
+    agent = durable_agent(runs.model(ONE_REFUND), goodwill, deps_type=DeskDeps)
+
+    async def body() -> Any:
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        run_id = f"{context.flow_run.id}:small-0"
+        return [(await agent.run("Refund.", deps=DeskDeps(desk), run_id=run_id)).output for _ in range(2)]
+
+    ended = await runs.execute(body)
+    assert ended.result == ["done", "done"]
+    assert amounts(desk) == [5.0, 5.0]
 
 
 # Where a durable agent cannot run

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.durable_runs import DurableRuns, durable_agent
+from tests.durable_runs import DurableRuns, calls, durable_agent
 from triptych.errors import CheckpointStoreUnavailable
 from triptych.loop.models import Plan
-from triptych.runtime.earlier import is_not_its_own
+from triptych.runtime.earlier import lost_steps
 
 
 class Crash(Exception):
@@ -52,7 +52,7 @@ async def test_an_emptied_store_stops_the_run_and_its_return_lets_it_go_on(runs:
     assert isinstance(lost.error, CheckpointStoreUnavailable)
     assert "disk mounted" in str(lost.error)
     assert runs.asked == ["request:1"]
-    assert await is_not_its_own(runs.store, str(first.flow_run_id))
+    assert await lost_steps(runs.store, str(first.flow_run_id)) == 1
 
     # What Prefect wrote there meanwhile does not count: it is no checkpoint.
     for each in folder.rglob("*"):
@@ -62,7 +62,7 @@ async def test_an_emptied_store_stops_the_run_and_its_return_lets_it_go_on(runs:
     again = await runs.execute(body, first.flow_run_id)
     assert again.result == ["done", "done"]
     assert len(runs.asked) == 2
-    assert not await is_not_its_own(runs.store, str(first.flow_run_id))
+    assert await lost_steps(runs.store, str(first.flow_run_id)) == 0
 
 
 async def test_a_run_that_died_before_its_first_step_begins_anew(runs: DurableRuns, dying: list[str]) -> None:
@@ -83,3 +83,30 @@ async def test_a_store_that_is_not_there_is_found_out_before_anything_is_paid(ru
     ended = await runs.execute(body)
     assert isinstance(ended.error, CheckpointStoreUnavailable)
     assert runs.asked == []
+
+
+async def test_a_store_that_holds_only_a_part_is_not_believed_until_a_person_says_so(runs: DurableRuns) -> None:
+    calm = False
+
+    def look() -> str:
+        return "found"
+
+    async def body() -> str:
+        plan = Plan(turns=(calls(("look", {})),), final="done")
+        result = await durable_agent(runs.model(plan), look).run("Look.")
+        if not calm:
+            raise Crash
+        return result.output
+
+    first = await runs.execute(body)
+    assert isinstance(first.error, Crash)
+    calm = True
+    *_, last = await runs.checkpoints(first.flow_run_id)
+    await runs.store.remove(last)
+    lost = await runs.execute(body, first.flow_run_id)
+    assert isinstance(lost.error, CheckpointStoreUnavailable)
+    assert runs.asked == ["request:1", "request:2"]
+    await runs.let_lost_steps_be_done_again(first.flow_run_id)
+    again = await runs.execute(body, first.flow_run_id)
+    assert again.result == "done"
+    assert runs.asked == ["request:1", "request:2", "request:2"]

@@ -184,6 +184,7 @@ async def test_an_effect_s_tool_is_not_run_for_another_call(runs: DurableRuns, d
     for key in await runs.checkpoints(first.flow_run_id):
         if "model-request" in key:
             await runs.store.remove(key)
+    await runs.let_lost_steps_be_done_again(first.flow_run_id)
     again = await runs.execute(refunding(6.0), first.flow_run_id)
     assert isinstance(again.error, CheckpointIncompatible)
     assert again.error.change == "argument amount changed"
