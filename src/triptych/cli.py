@@ -62,6 +62,8 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TRIPTYCH_DEBUG"):
             raise
+        if str(error).startswith("Failed to reach API"):
+            _fail(f"{error}. PREFECT_API_URL names it: unset it to use what `triptych up` started", 1)
         _fail(f"{type(error).__name__}: {error}\nTRIPTYCH_DEBUG=1 shows where it happened", 1)
 
 
@@ -345,16 +347,19 @@ def recover(
 @app.command()
 def demo(
     leave: Annotated[bool, typer.Option("--exit", help="End at once instead of leaving the server up.")] = False,
+    approve: Annotated[
+        bool | None, typer.Option("--approve/--deny", help="Decide the large refund; by default you are asked.")
+    ] = None,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Handle a batch of sample tickets before your eyes, and kill one run on the way. Needs no key and no server."""
+    """Handle a batch of sample tickets before your eyes, kill one run on the way, and decide a refund. Needs no key."""
     from triptych.runtime.project import find_project
 
     folder = find_project(project)
     from triptych.runtime.demo import run_demo
 
-    run_demo(folder, leave=leave, as_json=as_json, console=progress if as_json else out)
+    run_demo(folder, leave=leave, approve=approve, as_json=as_json, console=progress if as_json else out)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

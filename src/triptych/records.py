@@ -167,6 +167,8 @@ class InboxRow(BaseModel):
     """`waiting`: paused or suspended for a person. `running`: not at its end, also when not started yet."""
     outcome: str = ""
     """The resolution's outcome, or the error."""
+    answer: str = ""
+    """The reply to the customer."""
     spending: Spending = Spending()
     seconds_to_first_token: float | None = None
     duration_seconds: float | None = None

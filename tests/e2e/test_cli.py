@@ -37,6 +37,11 @@ def test_wrong_input_is_said_clearly(home: Home, arguments: list[str], env: dict
     assert said in done.stderr
 
 
+def test_a_server_that_is_gone_is_said_so(home: Home) -> None:
+    gone = home.run("approvals", code=1, PREFECT_API_URL="http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES="0")
+    assert "unset it to use what `triptych up` started" in gone.stderr
+
+
 def test_a_port_that_is_taken_starts_nothing(home: Home) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -15,6 +15,7 @@ FIELDS = [
     "effects_applied",
     "effects_expected",
     "kills",
+    "approvals",
     "tokens",
     "cost_usd",
     "seconds",
@@ -29,6 +30,7 @@ def test_the_demo_handles_every_ticket_once_through_a_kill(home: Home) -> None:
     tickets = len(TICKETS.read_text().splitlines())
     assert (result["tickets"], result["completed"]) == (tickets, tickets)
     assert result["kills"] == 1
+    assert result["approvals"] == 1
     assert result["steps_executed_again"] == 0
     assert result["effects_applied"] == result["effects_expected"] > 0
     assert result["steps"] > tickets

@@ -28,7 +28,9 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.live import Live
+from rich.prompt import Confirm
 from rich.table import Table
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from triptych.errors import TriptychError
 from triptych.loop.agents import load_agent
@@ -37,7 +39,7 @@ from triptych.loop.desk import OrderDesk
 from triptych.loop.models import plan_for_ticket, resolve_model
 from triptych.loop.prompts import ticket_prompt
 from triptych.loop.witness import read
-from triptych.records import Ticket, WitnessLine
+from triptych.records import ApprovalDecision, ApprovalRequest, Ticket, TicketReport, WitnessLine
 from triptych.runtime.stack import Stack, environment, start, stop
 from triptych.runtime.witnessed import executed_again
 from triptych.samples import SAMPLES, TICKETS
@@ -67,6 +69,8 @@ class DemoResult(BaseModel):
     effects_expected: int
     """Effects of the same tickets handled undisturbed, without Prefect, on a desk of their own."""
     kills: int
+    approvals: int
+    """Calls that a person was asked about."""
     tokens: int
     cost_usd: float
     seconds: float
@@ -74,12 +78,14 @@ class DemoResult(BaseModel):
     ui_url: str
 
 
-def run_demo(project: Path, *, leave: bool, as_json: bool, console: Console) -> None:
+def run_demo(project: Path, *, leave: bool, approve: bool | None, as_json: bool, console: Console) -> None:
     """Run the demo and print its closing table.
 
     Args:
         project: The folder with `prefect.yaml`.
         leave: End at once instead of leaving the server up until Ctrl-C.
+        approve: How the refund that waits for a person is decided; None: the person at the terminal is asked, and
+            where there is none it is approved.
         as_json: Print the closing table as one JSON object on standard output.
         console: Where everything else is shown.
 
@@ -109,9 +115,10 @@ def run_demo(project: Path, *, leave: bool, as_json: bool, console: Console) -> 
             extra=_as_environment(settings),
             say=lambda line: console.print(line, style="dim", highlight=False),
         )
-        show = _Show(settings, stack, console)
-        report = show.handle(project)
-        rows = cast("list[dict[str, Any]]", report["rows"])
+        if approve is None and not (console.is_terminal and sys.stdin.isatty()):
+            approve = True
+        show = _Show(settings, stack, console, approve)
+        rows = [show.settled(row) for row in cast("list[dict[str, Any]]", show.handle(project)["rows"])]
         with OrderDesk(settings.resolved_desk_url) as desk:
             applied = len(desk.effects())
         result = DemoResult(
@@ -120,8 +127,10 @@ def run_demo(project: Path, *, leave: bool, as_json: bool, console: Console) -> 
             steps=sum(row["spending"]["steps"] for row in rows),
             steps_executed_again=executed_again(read(_witness(settings))),
             effects_applied=applied,
-            effects_expected=undisturbed.result(),
+            # A call that was denied has no effect.
+            effects_expected=undisturbed.result() - sum(each.outcome != "approved" for each in show.ledger().values()),
             kills=len(show.killed),
+            approvals=len(show.ledger()),
             tokens=sum(row["spending"]["input_tokens"] + row["spending"]["output_tokens"] for row in rows),
             cost_usd=round(sum(row["spending"]["cost_usd"] for row in rows), 6),
             seconds=round(time.monotonic() - began, 1),
@@ -130,7 +139,7 @@ def run_demo(project: Path, *, leave: bool, as_json: bool, console: Console) -> 
         if as_json:
             print(json.dumps(result.model_dump()))
         else:
-            _print_closing(console, result, rows, show.killed, leave=leave)
+            _print_closing(console, result, rows, show, leave=leave)
         if result.completed != result.tickets:
             raise TriptychError(f"only {result.completed} of {result.tickets} tickets were handled; see {stack.ui_url}")
         if not leave:
@@ -191,6 +200,10 @@ class _Show:
     settings: Settings
     stack: Stack
     console: Console
+    approve: bool | None
+    """How calls that wait are decided while one watches; None: a person is asked when everything else is done."""
+    asked: set[str] = field(default_factory=set[str])
+    """Flow runs that asked a person."""
     killed: list[str] = field(default_factory=list[str])
     """Names of the runs whose process was killed."""
 
@@ -207,6 +220,9 @@ class _Show:
                     while inbox.poll() is None:
                         runs = self._runs()
                         live.update(self._table(read(_witness(self.settings)), runs))
+                        for run_id, (_, state) in runs.items():
+                            if state == "Suspended" and self.approve is not None and run_id not in self.asked:
+                                self._decide(run_id, approve=self.approve)
                         for _ in range(5):
                             self._kill_one(runs)
                             time.sleep(LOOK_SECONDS / 5)
@@ -218,6 +234,70 @@ class _Show:
                 return cast("dict[str, Any]", json.loads(said))
             except ValueError:
                 raise TriptychError(f"the inbox was not handled:\n{log.read().strip()}") from None
+
+    def settled(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return an inbox's row; one that waits for a person with what became of it once it is decided."""
+        if row["status"] != "waiting":
+            return row
+        run_id = row["flow_run_id"]
+        if run_id not in self.asked:
+            self._decide(run_id, approve=self.approve)
+        while True:
+            state = httpx.get(f"{self.stack.api_url}/flow_runs/{run_id}", timeout=30).json()["state"]
+            if state["type"] in ("COMPLETED", "FAILED", "CANCELLED"):
+                break
+            time.sleep(LOOK_SECONDS)
+        if state["type"] != "COMPLETED":
+            return {**row, "status": "failed", "outcome": state["message"]}
+        stored = self.settings.folder / "checkpoints" / "results" / state["data"]["storage_key"]
+        report = TicketReport.model_validate_json(stored.read_bytes())
+        outcome = report.resolution.outcome if report.resolution is not None else ""
+        return {
+            **row,
+            "status": "completed",
+            "outcome": outcome,
+            "spending": report.spending.model_dump(),
+            "duration_seconds": report.duration_seconds,
+        }
+
+    def _decide(self, run_id: str, *, approve: bool | None) -> None:
+        """Show what a person is asked, and answer as they say: by resuming the run, as in the Prefect UI."""
+        url = f"{self.stack.api_url}/flow_runs/{run_id}"
+        key = httpx.get(url, timeout=30).json()["state"]["state_details"]["pause_key"]
+        request_id = key.split("-")[1]
+        stored = self._approvals / run_id / request_id / "request.json"
+        request = ApprovalRequest.model_validate_json(stored.read_bytes())
+        amount = "an unknown amount" if request.amount_usd is None else f"{request.amount_usd:.2f} USD"
+        self.console.print(
+            f"A person is asked: {request.tool} would pay out {amount}. The run is suspended; it has no process.\n"
+            f"  {self.stack.ui_url}/runs/flow-run/{run_id}   (Resume)\n"
+            f"  TRIPTYCH_HOME={self.settings.folder} triptych approvals approve {request_id} --name YOU",
+            style="bold yellow",
+            highlight=False,
+            soft_wrap=True,
+        )
+        chosen = Confirm.ask("Approve it?", console=self.console, default=False) if approve is None else approve
+        answer = {"approve": chosen, "name": "the demo" if approve is not None else "you, at the terminal"}
+        # A server on SQLite answers 503 while its database is locked.
+        for attempt in Retrying(
+            retry=retry_if_exception_type(httpx.HTTPError),
+            stop=stop_after_delay(60),
+            wait=wait_fixed(0.5),
+            reraise=True,
+        ):
+            with attempt:
+                httpx.post(f"{url}/resume", json={"run_input": answer}, timeout=30).raise_for_status()
+        # What holds is in the ledger: somebody in the UI may have been first.
+        self.asked.add(run_id)
+
+    @property
+    def _approvals(self) -> Path:
+        return self.settings.folder / "checkpoints" / "approvals"
+
+    def ledger(self) -> dict[str, ApprovalDecision]:
+        """Return what was decided, by flow run."""
+        files = self._approvals.glob("*/*/decision.json")
+        return {file.parts[-3]: ApprovalDecision.model_validate_json(file.read_bytes()) for file in files}
 
     def _runs(self) -> dict[str, tuple[str, str]]:
         """Return name and state of every ticket's flow run, by id."""
@@ -273,7 +353,7 @@ class _Show:
 
 
 def _print_closing(
-    console: Console, result: DemoResult, rows: list[dict[str, Any]], killed: list[str], *, leave: bool
+    console: Console, result: DemoResult, rows: list[dict[str, Any]], show: _Show, *, leave: bool
 ) -> None:
     table = Table(title="What happened", title_justify="left", title_style="bold")
     for column in ("ticket", "outcome", "steps", "tokens", "cost", "seconds", ""):
@@ -287,12 +367,16 @@ def _print_closing(
             str(spending["input_tokens"] + spending["output_tokens"]),
             f"${spending['cost_usd']:.4f}",
             f"{row['duration_seconds']:.1f}",
-            "killed" if f"ticket {row['ticket_id']}" in killed else "",
+            ", ".join(_notes(row, show)),
         )
     console.print(table)
     lines = [
         f"{result.completed} of {result.tickets} tickets handled in {result.seconds:.0f} s: {result.steps} steps, "
         f"{result.tokens} tokens, ${result.cost_usd:.4f} (what the scripted model's would cost; nothing was paid).",
+        *(
+            f"A person was asked: {each.outcome} by {each.claimed_name or 'nobody'} (a claim; Prefect knows no users)."
+            for each in show.ledger().values()
+        ),
         f"Processes killed: {result.kills}. Completed steps executed again: {result.steps_executed_again}. "
         f"Effects applied: {result.effects_applied} of {result.effects_expected} expected.",
     ]
@@ -307,6 +391,12 @@ def _print_closing(
         "  triptych bench --suite checkpoints                        what durability costs",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _notes(row: dict[str, Any], show: _Show) -> list[str]:
+    notes = ["killed"] if f"ticket {row['ticket_id']}" in show.killed else []
+    decision = show.ledger().get(row["flow_run_id"])
+    return notes if decision is None else [*notes, decision.outcome]
 
 
 def _wait_for_interrupt() -> None:

@@ -248,6 +248,7 @@ async def _row(run: FlowRun, *, given_up: bool = False) -> InboxRow:
             update={
                 "status": "failed" if report.status == "failed" else "completed",
                 "outcome": outcome,
+                "answer": report.resolution.answer if report.resolution is not None else "",
                 "spending": report.spending,
                 "seconds_to_first_token": report.seconds_to_first_token,
                 "duration_seconds": report.duration_seconds,

@@ -127,11 +127,11 @@ async def _decision(execution: Execution, request: ApprovalRequest) -> ApprovalD
     asked = await _asked(UUID(request.flow_run_id), request.id)
     if asked.resumed_at is None:
         seconds = (request.deadline - datetime.now(UTC)).total_seconds() + GRACE_SECONDS
-        await asuspend_flow_run(
-            wait_for_input=form_for(request),
-            key=f"{_KEY}{request.id}-{asked.attempts + 1}",
-            timeout=math.ceil(max(seconds, 60.0)),
-        )
+        key, form = f"{_KEY}{request.id}-{asked.attempts + 1}", form_for(request)
+        # Before the run is suspended. Prefect writes the form afterwards: where a process dies in between, or a person
+        # is quicker, the run could not be resumed.
+        await form.asave(cast(Any, keyset_from_base_key(f"suspended-{key}")), UUID(request.flow_run_id))
+        await asuspend_flow_run(wait_for_input=form, key=key, timeout=math.ceil(max(seconds, 60.0)))
         raise AssertionError("a suspended flow run goes no further")
     filled_in = await _filled_in(UUID(request.flow_run_id), f"{_KEY}{request.id}-{asked.attempts}")
     decision = judged(request, filled_in, asked.resumed_at, asked.attempts)

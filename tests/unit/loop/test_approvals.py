@@ -1,0 +1,99 @@
+"""Which calls leave the loop for a person, and what holds once they were approved."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_ai import ApprovalRequired, RunContext
+
+from tests.order_desks import deps_for, small_records, sqlite_url, tool_context
+from triptych.loop.approvals import Ask, Rule, above_threshold, always, asking, run_metadata
+from triptych.loop.deps import DeskDeps
+from triptych.loop.desk import OrderDesk
+from triptych.loop.tools import payouts
+
+
+@pytest.fixture
+def deps(tmp_path: Path) -> Iterator[DeskDeps]:
+    with OrderDesk(sqlite_url(tmp_path / "desk.sqlite")) as desk:
+        desk.load(small_records())
+        yield deps_for(desk, tmp_path / "witness.jsonl")
+
+
+def pay(ctx: RunContext[DeskDeps], amount: float) -> str:
+    return f"paid {amount}"
+
+
+def call(deps: DeskDeps, rule: Rule, amount: float, **context: Any) -> str:
+    given = {"metadata": run_metadata(500)} | context
+    ctx = dataclasses.replace(tool_context(deps, "pay"), **given)
+    tool: Any = asking(pay, rule)
+    return tool(ctx, amount=amount)
+
+
+def paid(_ctx: RunContext[Any], arguments: Mapping[str, Any]) -> float | None:
+    return arguments["amount"]
+
+
+def nothing(_ctx: RunContext[Any], _arguments: Mapping[str, Any]) -> float | None:
+    return None
+
+
+def failing(_ctx: RunContext[Any], _arguments: Mapping[str, Any]) -> Ask | None:
+    raise KeyError("amount")
+
+
+@pytest.mark.parametrize(
+    ("rule", "amount", "is_asked"),
+    [
+        (above_threshold(paid), 500.0, False),
+        (above_threshold(paid), 500.01, True),
+        (above_threshold(paid), math.nan, True),
+        (above_threshold(nothing), 1e9, False),
+        (always, 0.0, True),
+        (failing, 0.0, True),
+    ],
+)
+def test_who_is_asked(deps: DeskDeps, rule: Rule, amount: float, is_asked: bool) -> None:
+    if not is_asked:
+        assert call(deps, rule, amount) == f"paid {amount}"
+        return
+    with pytest.raises(ApprovalRequired):
+        call(deps, rule, amount)
+
+
+def test_a_run_without_a_threshold_asks_about_every_payout(deps: DeskDeps) -> None:
+    with pytest.raises(ApprovalRequired):
+        call(deps, above_threshold(paid), 0.01, metadata=None)
+
+
+@pytest.mark.parametrize(("approved", "runs"), [(600.0, True), (599.0, False), (None, False)])
+def test_an_approval_counts_for_the_amount_that_was_approved(
+    deps: DeskDeps, approved: float | None, runs: bool
+) -> None:
+    context = {"tool_call_approved": True, "tool_call_metadata": {"amount_usd": approved}}
+    if runs:
+        assert call(deps, above_threshold(paid), 600.0, **context) == "paid 600.0"
+        return
+    with pytest.raises(ApprovalRequired) as caught:
+        call(deps, above_threshold(paid), 600.0, **context)
+    assert Ask.model_validate(caught.value.metadata).amount_usd == 600.0
+
+
+def test_what_a_call_would_pay_out(deps: DeskDeps) -> None:
+    ctx = tool_context(deps, "any")
+    pending, delivered = "#1", "#2"
+    everything = sum(each["amount"] for each in deps.desk.orders()[pending]["payment_history"])
+    assert payouts.of_cancelling(ctx, {"order_id": pending}) == pytest.approx(everything)
+    assert payouts.of_cancelling(ctx, {"order_id": delivered}) is None
+    items = deps.desk.orders()[delivered]["items"]
+    ids = [item["item_id"] for item in items]
+    total = sum(item["price"] for item in items)
+    assert payouts.of_returning(ctx, {"order_id": delivered, "item_ids": ids}) == pytest.approx(total)
+    assert payouts.of_returning(ctx, {"order_id": pending, "item_ids": ids}) is None
+    assert payouts.of_refund(ctx, {"order_id": pending, "amount": 3}) == 3.0
