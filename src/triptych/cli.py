@@ -64,10 +64,8 @@ def main() -> None:
             raise
         # The first is the HTTP client's own, the second what Prefect makes of it.
         if type(error).__name__ == "ConnectError" or str(error).startswith("Failed to reach API"):
-            _fail(
-                f"the Prefect API does not answer ({error}). PREFECT_API_URL names it: unset it to use what `triptych up` started",
-                1,
-            )
+            said = f"the Prefect API does not answer ({error})"
+            _fail(f"{said}. PREFECT_API_URL names it: unset it to use what `triptych up` started", 1)
         _fail(f"{type(error).__name__}: {error}\nTRIPTYCH_DEBUG=1 shows where it happened", 1)
 
 
