@@ -6,6 +6,7 @@ from importlib.resources import as_file, files
 
 import triptych
 from triptych.loop.agents.orders import build_agent
+from triptych.loop.approvals import run_metadata
 from triptych.loop.deps import DeskDeps
 from triptych.loop.desk import OrderDesk
 from triptych.loop.models import Plan, ScriptedModel, Turn
@@ -24,7 +25,10 @@ PLAN = Plan(
 def main(desk_url: str) -> None:
     with OrderDesk(desk_url) as desk, as_file(files(triptych) / "samples") as samples:
         desk.load(samples)
-        result = build_agent(ScriptedModel(PLAN)).run_sync("The kettle came with a dent.", deps=DeskDeps(desk=desk))
+        # Without a threshold of its own the run would have a person asked about every refund.
+        result = build_agent(ScriptedModel(PLAN)).run_sync(
+            "The kettle came with a dent.", deps=DeskDeps(desk=desk), metadata=run_metadata(500)
+        )
         assert isinstance(result.output, Resolution), result.output
         answer = {
             "package": triptych.__file__,

@@ -25,7 +25,6 @@ from typing import Any, cast
 
 import httpx
 import psutil
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.live import Live
 from rich.prompt import Confirm
@@ -40,6 +39,7 @@ from triptych.loop.models import plan_for_ticket, resolve_model
 from triptych.loop.prompts import ticket_prompt
 from triptych.loop.witness import read
 from triptych.records import ApprovalDecision, ApprovalRequest, Ticket, TicketReport, WitnessLine
+from triptych.runtime.demo_closing import DemoResult, print_closing
 from triptych.runtime.stack import Stack, environment, start, stop
 from triptych.runtime.witnessed import executed_again
 from triptych.samples import SAMPLES, TICKETS
@@ -51,31 +51,6 @@ CONCURRENCY = 3
 LOOK_SECONDS = 0.5
 KILL_IN_REQUESTS = frozenset(f"request:{number}" for number in range(3, 9))
 """The run to be killed is the first that is found inside one of these model requests of its agent."""
-
-
-class DemoResult(BaseModel):
-    """The closing table."""
-
-    model_config = ConfigDict(frozen=True)
-
-    tickets: int
-    completed: int
-    steps: int
-    """Model requests, as the reports count them."""
-    steps_executed_again: int
-    """Completed steps that were executed again, as the witness saw it."""
-    effects_applied: int
-    """Rows of the order desk's effects table."""
-    effects_expected: int
-    """Effects of the same tickets handled undisturbed, without Prefect, on a desk of their own."""
-    kills: int
-    approvals: int
-    """Calls that a person was asked about."""
-    tokens: int
-    cost_usd: float
-    seconds: float
-    """From the command's start to the closing table."""
-    ui_url: str
 
 
 def run_demo(project: Path, *, leave: bool, approve: bool | None, as_json: bool, console: Console) -> None:
@@ -139,7 +114,7 @@ def run_demo(project: Path, *, leave: bool, approve: bool | None, as_json: bool,
         if as_json:
             print(json.dumps(result.model_dump()))
         else:
-            _print_closing(console, result, rows, show, leave=leave)
+            print_closing(console, result, rows, killed=show.killed, ledger=show.ledger(), leave=leave)
         if result.completed != result.tickets:
             raise TriptychError(f"only {result.completed} of {result.tickets} tickets were handled; see {stack.ui_url}")
         if not leave:
@@ -350,53 +325,6 @@ class _Show:
             style = "red" if state in ("Crashed", "Failed") else "green" if state == "Completed" else None
             table.add_row(name.removeprefix("ticket "), state, str(steps), last, style=style)
         return table
-
-
-def _print_closing(
-    console: Console, result: DemoResult, rows: list[dict[str, Any]], show: _Show, *, leave: bool
-) -> None:
-    table = Table(title="What happened", title_justify="left", title_style="bold")
-    for column in ("ticket", "outcome", "steps", "tokens", "cost", "seconds", ""):
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        spending = row["spending"]
-        table.add_row(
-            row["ticket_id"],
-            row["outcome"],
-            str(spending["steps"]),
-            str(spending["input_tokens"] + spending["output_tokens"]),
-            f"${spending['cost_usd']:.4f}",
-            f"{row['duration_seconds']:.1f}",
-            ", ".join(_notes(row, show)),
-        )
-    console.print(table)
-    lines = [
-        f"{result.completed} of {result.tickets} tickets handled in {result.seconds:.0f} s: {result.steps} steps, "
-        f"{result.tokens} tokens, ${result.cost_usd:.4f} (what the scripted model's would cost; nothing was paid).",
-        *(
-            f"A person was asked: {each.outcome} by {each.claimed_name or 'nobody'} (a claim; Prefect knows no users)."
-            for each in show.ledger().values()
-        ),
-        f"Processes killed: {result.kills}. Completed steps executed again: {result.steps_executed_again}. "
-        f"Effects applied: {result.effects_applied} of {result.effects_expected} expected.",
-    ]
-    if not leave:
-        lines += ["", "The runs in the Prefect UI:"]
-        lines += [f"  {result.ui_url}/runs/flow-run/{row['flow_run_id']}  {row['ticket_id']}" for row in rows]
-    lines += [
-        "",
-        "Try next (after `. .venv/bin/activate`):",
-        "  triptych up; triptych inbox src/triptych/samples/tickets.jsonl; triptych down",
-        "  TRIPTYCH_MODEL=anthropic:claude-sonnet-5 triptych up      with a real model and its key",
-        "  triptych bench --suite checkpoints                        what durability costs",
-    ]
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
-
-
-def _notes(row: dict[str, Any], show: _Show) -> list[str]:
-    notes = ["killed"] if f"ticket {row['ticket_id']}" in show.killed else []
-    decision = show.ledger().get(row["flow_run_id"])
-    return notes if decision is None else [*notes, decision.outcome]
 
 
 def _wait_for_interrupt() -> None:

@@ -1,0 +1,100 @@
+"""What the demo says at its end: the figures, and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from triptych.records import ApprovalDecision
+
+
+class DemoResult(BaseModel):
+    """The closing table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tickets: int
+    completed: int
+    steps: int
+    """Model requests, as the reports count them."""
+    steps_executed_again: int
+    """Completed steps that were executed again, as the witness saw it."""
+    effects_applied: int
+    """Rows of the order desk's effects table."""
+    effects_expected: int
+    """Effects of the same tickets handled undisturbed, without Prefect, on a desk of their own."""
+    kills: int
+    approvals: int
+    """Calls that a person was asked about."""
+    tokens: int
+    cost_usd: float
+    seconds: float
+    """From the command's start to the closing table."""
+    ui_url: str
+
+
+def print_closing(
+    console: Console,
+    result: DemoResult,
+    rows: list[dict[str, Any]],
+    *,
+    killed: list[str],
+    ledger: Mapping[str, ApprovalDecision],
+    leave: bool,
+) -> None:
+    """Print the closing table.
+
+    Args:
+        console: Where to.
+        result: The figures.
+        rows: The inbox's, a ticket each.
+        killed: Names of the runs whose process was killed.
+        ledger: What was decided, by flow run.
+        leave: Whether the server ends with the demo, so that its links lead nowhere.
+    """
+    table = Table(title="What happened", title_justify="left", title_style="bold")
+    for column in ("ticket", "outcome", "steps", "tokens", "cost", "seconds", ""):
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        spending = row["spending"]
+        table.add_row(
+            row["ticket_id"],
+            row["outcome"],
+            str(spending["steps"]),
+            str(spending["input_tokens"] + spending["output_tokens"]),
+            f"${spending['cost_usd']:.4f}",
+            f"{row['duration_seconds']:.1f}",
+            ", ".join(_notes(row, killed, ledger)),
+        )
+    console.print(table)
+    lines = [
+        f"{result.completed} of {result.tickets} tickets handled in {result.seconds:.0f} s: {result.steps} steps, "
+        f"{result.tokens} tokens, ${result.cost_usd:.4f} (what the scripted model's would cost; nothing was paid).",
+        *(
+            f"A person was asked: {each.outcome} by {each.claimed_name or 'nobody'} (a claim; Prefect knows no users)."
+            for each in ledger.values()
+        ),
+        f"Processes killed: {result.kills}. Completed steps executed again: {result.steps_executed_again}. "
+        f"Effects applied: {result.effects_applied} of {result.effects_expected} expected.",
+    ]
+    if not leave:
+        lines += ["", "The runs in the Prefect UI:"]
+        lines += [f"  {result.ui_url}/runs/flow-run/{row['flow_run_id']}  {row['ticket_id']}" for row in rows]
+    lines += [
+        "",
+        "Try next (after `. .venv/bin/activate`):",
+        "  triptych up; triptych inbox src/triptych/samples/tickets.jsonl; triptych down",
+        "  TRIPTYCH_MODEL=anthropic:claude-sonnet-5 triptych up      with a real model and its key",
+        "  triptych bench --suite checkpoints                        what durability costs",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _notes(row: dict[str, Any], killed: list[str], ledger: Mapping[str, ApprovalDecision]) -> list[str]:
+    notes = ["killed"] if f"ticket {row['ticket_id']}" in killed else []
+    decision = ledger.get(row["flow_run_id"])
+    return notes if decision is None else [*notes, decision.outcome]
