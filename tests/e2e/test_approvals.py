@@ -92,7 +92,7 @@ def test_a_person_decides_and_it_is_applied_once(up: Up) -> None:
     for run in runs:
         assert up.wait_for(run, "Completed", "Failed")["state_name"] == "Completed"
         lines = [line for line in read(up.witness) if line.run.startswith(run)]
-        # The tool's body ran twice, and asked the first time.
+        # Nothing that was answered before the wait is asked of the model again.
         assert executed_again(line for line in lines if line.event.startswith("request")) == 0
 
     outcomes = {run: _ledger(up, run)[1] for run in runs}
