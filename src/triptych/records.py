@@ -117,24 +117,34 @@ class ApprovalRequest(Record):
     """What a person is asked about one tool call. Written before they are asked; the policy in force stands with it."""
 
     id: str
-    """Of the call and of what it would do: another amount is another request."""
+    """Of the call, of what it would do, and of who is asked: another amount is another request."""
     flow_run_id: str
     agent: str
     tool: str
     tool_call_id: str
     arguments: dict[str, Any]
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The tool's JSON schema, which changed arguments must fit; empty where it is not known."""
     fingerprint: str
     """Of tool and arguments; a decision counts for this fingerprint alone."""
     why: str
     """Which rule wants a person."""
+    explanation: str = ""
+    """What the agent said with the call, in its own words."""
     amount_usd: float | None = None
     """What the call would pay out; None where that cannot be said."""
     words: str
     """The customer's."""
+    asked_of: str = ""
+    """The person or channel that is asked; empty where the policy names none."""
+    escalates_to: tuple[str, ...] = ()
+    """Who is asked next when nobody answers."""
     asked_at: datetime
+    hold_until: datetime
+    """Until when the run keeps its process."""
     deadline: datetime
     """Until when a person may decide; from then on the policy's answer holds."""
-    when_nobody_answers: Literal["deny", "fail"]
+    when_nobody_answers: Literal["deny", "approve", "escalate", "fail"]
 
 
 class ApprovalDecision(Record):
@@ -142,16 +152,20 @@ class ApprovalDecision(Record):
 
     request_id: str
     fingerprint: str
-    outcome: Literal["approved", "denied", "expired"]
+    outcome: Literal["approved", "denied", "expired", "escalated"]
+    """`expired`: nobody answered in time, and it was not done. `escalated`: nobody did, and the next one is asked."""
+    arguments: dict[str, Any] | None = None
+    """What is called instead, where the person changed it; None where they did not."""
     claimed_name: str | None = None
-    """Who says to have decided. A claim, not an identity: Prefect knows no users. None: nobody said."""
-    way: Literal["form", "policy"]
-    """`form`: by resuming the run, in the UI, by the CLI or the API. `policy`: nobody answered in time."""
+    """Who says to have decided. A claim, not an identity: Prefect knows no users. None: the policy decided."""
+    way: Literal["form", "command", "policy"]
+    """`form`: by resuming the run, in the Prefect UI or its API. `command`: `triptych approvals`, which resumes it as
+    well. `policy`: nobody answered in time."""
     reason: str = ""
     decided_at: datetime
     """When the run was resumed, by the Prefect server's clock."""
     attempts: int
-    """How often it was asked; more than once where a crash ended the wait."""
+    """How often it was asked; more than once where a crash ended the wait, or an answer could not be used."""
 
 
 class InboxRow(BaseModel):

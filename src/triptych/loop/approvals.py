@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeAlias, cast
 from pydantic import BaseModel, ConfigDict
 from pydantic_ai import ApprovalRequired, RunContext
 from pydantic_ai.tools import ToolFuncContext
+from pydantic_core import to_jsonable_python
 
 from triptych.loop.deps import DeskDeps
 
@@ -22,6 +23,8 @@ P = ParamSpec("P")
 APPROVAL = "approval"
 """The key in a tool's metadata that says whether its calls may need a person."""
 _THRESHOLD = "approval_threshold_usd"
+_AMOUNT = "amount_usd"
+_CHANGED = "changed_by_a_person"
 _CENT = 0.005
 
 
@@ -34,6 +37,10 @@ class Ask(BaseModel):
     """Which rule wants a person, in words."""
     amount_usd: float | None = None
     """What the call would pay out; None where that cannot be said."""
+    policy_may_approve: bool = False
+    """Whether the tool allows that a call is done because nobody answered."""
+    changed_arguments: dict[str, Any] | None = None
+    """What a person changed the call's arguments to, where that has to be asked about again."""
 
 
 Rule: TypeAlias = Callable[[RunContext[Any], Mapping[str, Any]], Ask | None]
@@ -73,11 +80,29 @@ def above_threshold(amount_of: Callable[[RunContext[Any], Mapping[str, Any]], fl
     return rule
 
 
-def asking(function: ToolFuncContext[DeskDeps, P], rule: Rule) -> ToolFuncContext[DeskDeps, P]:
+def approved(ask: Ask, *, is_changed: bool) -> dict[str, Any]:
+    """Return the metadata with which an approved call runs (`DeferredToolResults.metadata`).
+
+    Args:
+        ask: What was approved.
+        is_changed: Whether the person changed the arguments.
+    """
+    return {_AMOUNT: ask.amount_usd, _CHANGED: is_changed}
+
+
+def asking(
+    function: ToolFuncContext[DeskDeps, P], rule: Rule, *, policy_may_approve: bool = False
+) -> ToolFuncContext[DeskDeps, P]:
     """Return the tool's function with the rule in front: a call that needs approval ends before anything is done.
 
     Once a person has approved it the call runs, unless it would now pay out another amount than the one that was
-    approved: then it is asked about again. A rule that raises has a person asked.
+    approved: then it is asked about again. Where the person changed the arguments, no more than that amount. A rule
+    that raises has a person asked.
+
+    Args:
+        function: The tool.
+        rule: Which of its calls a person is asked about.
+        policy_may_approve: Whether the policy may let a call go when nobody answers.
     """
     signature = inspect.signature(function)
 
@@ -87,7 +112,10 @@ def asking(function: ToolFuncContext[DeskDeps, P], rule: Rule) -> ToolFuncContex
         arguments.pop(next(iter(signature.parameters)))
         ask = _ask(rule, ctx, arguments)
         if ask is not None and not (ctx.tool_call_approved and _is_what_was_approved(ctx, ask)):
-            raise ApprovalRequired(metadata=ask.model_dump())
+            more: dict[str, Any] = {"policy_may_approve": policy_may_approve}
+            if _metadata(ctx).get(_CHANGED):
+                more["changed_arguments"] = to_jsonable_python(arguments)
+            raise ApprovalRequired(metadata=ask.model_copy(update=more).model_dump())
         return function(ctx, *args, **kwargs)
 
     return checked
@@ -101,7 +129,13 @@ def _ask(rule: Rule, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Ask 
 
 
 def _is_what_was_approved(ctx: RunContext[Any], ask: Ask) -> bool:
-    approved = cast("dict[str, float | None]", ctx.tool_call_metadata or {}).get("amount_usd")
-    if ask.amount_usd is None or approved is None:
-        return ask.amount_usd is None and approved is None
-    return abs(ask.amount_usd - approved) < _CENT
+    metadata = _metadata(ctx)
+    amount = metadata.get(_AMOUNT)
+    if ask.amount_usd is None or amount is None:
+        return ask.amount_usd is None and amount is None
+    # Written so that a NaN is never what was approved.
+    return ask.amount_usd < amount + _CENT and (bool(metadata.get(_CHANGED)) or ask.amount_usd > amount - _CENT)
+
+
+def _metadata(ctx: RunContext[Any]) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", ctx.tool_call_metadata or {})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic_ai import Agent, DeferredToolRequests
 from pydantic_ai.exceptions import UnexpectedModelBehavior
+from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model
 
 from triptych.errors import ConfigurationError, LoopError
@@ -76,15 +77,23 @@ async def run_durable(
         result = await agent.run(prompt, deps=deps, usage_limits=limits.usage_limits(), metadata=metadata)
         first = execution.first_tokens.get(result.run_id)
         while policy is not None and isinstance(result.output, DeferredToolRequests):
-            caller = Caller(agent=agent.name or "", conversation_id=result.conversation_id, words=prompt)
+            conversation = result.conversation_id
+            caller = Caller(
+                agent=agent.name or "",
+                conversation_id=conversation,
+                words=prompt,
+                explanation=_last_words(result.all_messages()),
+                parameters=execution.tools.get(conversation, {}),
+            )
             answers = await decide(result.output, caller, policy)
             result = await agent.run(
+                answers.note,
                 deps=deps,
                 usage_limits=limits.usage_limits(),
                 usage=result.usage,
                 metadata=metadata,
                 message_history=result.all_messages(),
-                deferred_tool_results=answers,
+                deferred_tool_results=answers.results,
             )
     except UnexpectedModelBehavior as error:
         # The model's answers did not fit what was asked of it: a result of this run, not a fault of the house.
@@ -94,6 +103,11 @@ async def run_durable(
         spending=spending(result.usage),
         seconds_to_first_token=first,
     )
+
+
+def _last_words(messages: Sequence[ModelMessage]) -> str:
+    response = next((each for each in reversed(messages) if isinstance(each, ModelResponse)), None)
+    return "" if response is None else response.text or ""
 
 
 def added(first: Spending, second: Spending) -> Spending:

@@ -59,6 +59,8 @@ class Execution:
     """The agent runs under way, by pydantic-ai's run id."""
     first_tokens: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds to the first token of each agent run's first model request, by run id; ended runs stay."""
+    tools: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict[str, dict[str, dict[str, Any]]])
+    """The JSON schemas of the tools that each conversation's last model request offered, by conversation and tool."""
     given_run_ids: set[str] = field(default_factory=set[str])
     """Run ids that were made here; any other is the caller's own, whatever it looks like."""
     store_has_answered: bool = False

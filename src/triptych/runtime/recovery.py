@@ -29,7 +29,7 @@ from prefect.states import Failed, Scheduled
 from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.errors import CheckpointStoreUnavailable
-from triptych.runtime.approval.asking import deadline_of
+from triptych.runtime.approval.waiting import wait_of
 from triptych.runtime.checkpoints import REDO
 from triptych.runtime.earlier import lost_steps
 from triptych.runtime.queries import flow_runs_tagged
@@ -39,6 +39,10 @@ TAG = "triptych"
 """Every deployment of `prefect.yaml` carries it, and so does every run of one."""
 GIVEN_UP = "Given up"
 EXECUTED = "prefect.worker.executed-flow-run"
+CLOCKS_DIFFER_BY = timedelta(seconds=1)
+"""A deadline is judged by the server's clock, and looked for by this machine's."""
+HOLD_ENDS_WITHIN = timedelta(seconds=30)
+"""A process that holds a run lets go of it by then, or is dead."""
 
 
 class RecoveryPolicy(BaseModel):
@@ -103,12 +107,24 @@ async def recover_once(client: PrefectClient, policy: RecoveryPolicy) -> list[st
             else:
                 done += await _bring_back(client, run, policy, "lost its checkpoint store")
     for run in await _tagged(client, StateType.PAUSED):
-        deadline = deadline_of(run.state) if run.state is not None else None
-        if deadline is not None and deadline <= datetime.now(UTC):
-            # An empty form: at the deadline it means what the policy says. Of two who resume, the server lets one.
-            await client.resume_flow_run(run.id, run_input={})
-            done.append(f"{run.name}: nobody answered in time; it goes on with the policy's answer")
+        done += await _end_wait(client, run)
     return done
+
+
+async def _end_wait(client: PrefectClient, run: FlowRun) -> list[str]:
+    """End a wait for a person that nobody else ends: at the deadline, or when the process that held it is gone."""
+    wait = wait_of(run.state)
+    now = datetime.now(UTC)
+    if wait is not None and not wait.is_held and now >= wait.until + CLOCKS_DIFFER_BY:
+        # An empty form: at the deadline it means what the policy says. Of two who resume, the server lets one.
+        await client.resume_flow_run(run.id, run_input={})
+        return [f"{run.name}: nobody answered in time; it goes on with the policy's answer"]
+    if wait is not None and wait.is_held and now >= wait.until + HOLD_ENDS_WITHIN:
+        await client.set_flow_run_state(
+            run.id, Scheduled(name="Recovering", message="The process that held it while it waited is gone")
+        )
+        return [f"{run.name}: the process that held it is gone; it waits without one"]
+    return []
 
 
 async def _tagged(client: PrefectClient, state: StateType) -> list[FlowRun]:

@@ -162,6 +162,8 @@ async def take_step(operation: Operation, params: Any) -> Any:
     if isinstance(result, ModelResponse):
         # Now: a history that is rewritten at once would never show it again.
         agent_run.note_tool_call_ids([result])
+        tools = cast(ModelRequestParams, params).model_request_parameters.function_tools
+        execution.tools[context.conversation_id or ""] = {tool.name: tool.parameters_json_schema for tool in tools}
     return result
 
 

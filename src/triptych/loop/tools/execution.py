@@ -49,6 +49,7 @@ def changing_tool(
     *,
     description: str,
     approval: Rule | None = None,
+    policy_may_approve: bool = False,
     max_retries: int | None = None,
 ) -> Tool[DeskDeps]:
     """Declare a tool with a side effect. It runs alone: the effects of one response happen in the model's order.
@@ -57,10 +58,11 @@ def changing_tool(
         function: The tool; its name is the tool's.
         description: What the model reads.
         approval: Which of its calls a person must approve; None: none of them.
+        policy_may_approve: Whether a policy may have such a call done when nobody answers.
         max_retries: How often the model may correct a bad call; by default as often as the agent says.
     """
     return Tool(
-        function if approval is None else asking(function, approval),
+        function if approval is None else asking(function, approval, policy_may_approve=policy_may_approve),
         takes_ctx=True,
         description=description,
         max_retries=max_retries,

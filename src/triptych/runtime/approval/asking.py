@@ -1,44 +1,30 @@
-"""Ask a person about a tool call: once, whatever crashes in between, and bound to what was asked.
+"""Ask a person about tool calls: once each, whatever crashes in between, and bound to what was asked.
 
-The wait is Prefect's suspension: the process ends, and whoever resumes the run schedules it again. What was decided is
-read from the server's own history of the run's states, and written to the checkpoint store before it is acted upon.
+The request is written to the store before anybody is asked, and what was decided before it is acted upon.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
-from prefect.flow_runs import asuspend_flow_run
-from prefect.input.actions import aread_flow_run_input
-from prefect.input.run_input import keyset_from_base_key
-from pydantic import ValidationError
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 from pydantic_ai.messages import ToolCallPart
 
 from triptych.errors import ApprovalExpired, ConfigurationError
-from triptych.loop.approvals import Ask
-from triptych.records import ApprovalDecision, ApprovalRequest, Record
-from triptych.runtime.approval.form import ApprovalForm, form_for
+from triptych.loop.approvals import Ask, approved
+from triptych.records import ApprovalDecision, ApprovalRequest
+from triptych.runtime.approval.announcing import announce
+from triptych.runtime.approval.judging import Refused, expired, judged
+from triptych.runtime.approval.ledger import Ledger
 from triptych.runtime.approval.policy import ApprovalPolicy
+from triptych.runtime.approval.waiting import answer_to, attempts, wait
 from triptych.runtime.digest import digest_of
 from triptych.runtime.journal import Execution, current_execution
-
-RecordT = TypeVar("RecordT", bound=Record)
-
-ROOT = "approvals"
-"""The folder of requests and decisions in a store: the ledger."""
-GRACE_SECONDS = 86_400.0
-"""How long after the deadline Prefect itself would fail the run. Whoever resumes it until then gets the policy's
-answer; the recovery loop does so at once."""
-_KEY = "approval-"
-"""Begins the pause key of every request: by it our waits are told from a flow's own."""
 
 
 class Caller(NamedTuple):
@@ -48,22 +34,31 @@ class Caller(NamedTuple):
     conversation_id: str
     words: str
     """The customer's."""
+    explanation: str
+    """What the agent said with its calls."""
+    parameters: dict[str, dict[str, Any]]
+    """The JSON schema of each tool, by its name."""
 
 
-async def decide(requests: DeferredToolRequests, caller: Caller, policy: ApprovalPolicy) -> DeferredToolResults:
-    """Have each call decided, one after the other; suspends the flow run where a person has not answered yet.
+class Answers(NamedTuple):
+    """What the agent run goes on with."""
+
+    results: DeferredToolResults
+    note: str | None
+    """What the agent has to be told beside the results: which calls a person changed."""
+
+
+async def decide(requests: DeferredToolRequests, caller: Caller, policy: ApprovalPolicy) -> Answers:
+    """Have each call decided, one after the other; ends this process where a person takes longer than the run is held.
 
     Args:
         requests: What the agent run ended with.
         caller: Whose calls they are.
         policy: In force for what has not been asked yet.
 
-    Returns:
-        An answer for each call, for the agent run that goes on.
-
     Raises:
         ApprovalExpired: nobody answered, and the policy says fail. The operator sees it as the run's failure.
-        ConfigurationError: outside a flow, in one without a deployment, or for calls that something else executes.
+        ConfigurationError: outside a flow, or for calls that something else executes.
         Pause: Prefect's signal that ends this process; not an error.
     """
     execution = current_execution()
@@ -73,128 +68,134 @@ async def decide(requests: DeferredToolRequests, caller: Caller, policy: Approva
     if requests.calls:
         names = ", ".join(call.tool_name for call in requests.calls)
         raise ConfigurationError(f"agent {caller.agent!r} defers calls that something else is to execute: {names}")
-    if context.flow_run.deployment_id is None:
-        raise ConfigurationError(
-            f"agent {caller.agent!r} asks for a person's approval, and this flow run has no deployment that could go "
-            "on with it: run the flow as a deployment"
-        )
-    results = DeferredToolResults()
+    # One without a deployment cannot be scheduled again; it waits in this process, for as long as there is.
+    desk = _Desk(execution, caller, policy, can_suspend=context.flow_run.deployment_id is not None)
+    results, notes = DeferredToolResults(), list[str]()
     for call in requests.approvals:
         ask = Ask.model_validate(requests.metadata.get(call.tool_call_id) or {"why": "the tool asks for it"})
-        request = await _request(execution, call, ask, caller, policy)
-        decision = await _decision(execution, request)
-        results.approvals[call.tool_call_id] = _answer(request, decision)
+        request, decision = await desk.settled(call, ask)
+        if decision.outcome != "approved":
+            results.approvals[call.tool_call_id] = _denial(request, decision)
+            continue
+        arguments = request.arguments if decision.arguments is None else decision.arguments
+        is_changed = arguments != call.args_as_dict()
+        results.approvals[call.tool_call_id] = ToolApproved(override_args=arguments if is_changed else None)
         # The tool holds against it what it is about to do.
-        results.metadata[call.tool_call_id] = ask.model_dump()
-    return results
+        results.metadata[call.tool_call_id] = approved(ask, is_changed=is_changed)
+        if is_changed:
+            notes.append(f"A person approved {call.tool_name} with other arguments, and so it was called: {arguments}")
+    return Answers(results, "\n".join(notes) or None)
 
 
-async def _request(
-    execution: Execution, call: ToolCallPart, ask: Ask, caller: Caller, policy: ApprovalPolicy
-) -> ApprovalRequest:
-    arguments = call.args_as_dict()
-    fingerprint = digest_of([call.tool_name, arguments])
-    about = digest_of([caller.conversation_id, call.tool_call_id, fingerprint, ask.model_dump()])
-    # A pause key takes lower-case letters, digits and dashes.
-    request_id = hashlib.sha256(about.encode()).hexdigest()[:16]
-    recorded = await _read(execution, request_id, "request", ApprovalRequest)
-    if recorded is not None:
-        return recorded
+@dataclass(frozen=True)
+class _Desk:
+    execution: Execution
+    caller: Caller
+    policy: ApprovalPolicy
+    can_suspend: bool
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.execution.store)
+
+    async def settled(self, call: ToolCallPart, ask: Ask) -> tuple[ApprovalRequest, ApprovalDecision]:
+        """Ask about one call, the next person too where the policy says so."""
+        request = await self._recorded(self._new(call, ask))
+        while (decision := await self._decision(request)).outcome == "escalated":
+            request = await self._recorded(_next(request))
+        return request, decision
+
+    def _new(self, call: ToolCallPart, ask: Ask) -> ApprovalRequest:
+        arguments = call.args_as_dict() if ask.changed_arguments is None else ask.changed_arguments
+        fingerprint = digest_of([call.tool_name, arguments])
+        otherwise = self.policy.when_nobody_answers
+        if otherwise == "approve" and not ask.policy_may_approve:
+            otherwise = "deny"
+        now = datetime.now(UTC)
+        return ApprovalRequest(
+            id=_id(self.caller.conversation_id, call.tool_call_id, fingerprint, str(ask.amount_usd), ask.why),
+            flow_run_id=self.execution.flow_run_id,
+            agent=self.caller.agent,
+            tool=call.tool_name,
+            tool_call_id=call.tool_call_id,
+            arguments=arguments,
+            parameters=self.caller.parameters.get(call.tool_name, {}),
+            fingerprint=fingerprint,
+            why=ask.why,
+            explanation=self.caller.explanation,
+            amount_usd=ask.amount_usd,
+            words=self.caller.words,
+            asked_of=self.policy.ask,
+            escalates_to=tuple(self.policy.escalate_to) if otherwise == "escalate" else (),
+            asked_at=now,
+            hold_until=now + timedelta(seconds=self.policy.hold_for_seconds),
+            deadline=now + timedelta(seconds=self.policy.time_to_live_seconds),
+            when_nobody_answers=otherwise,
+        )
+
+    async def _recorded(self, request: ApprovalRequest) -> ApprovalRequest:
+        """Return the request as it was first recorded, with the policy that was in force then."""
+        recorded = await self.ledger.request(request.flow_run_id, request.id)
+        if recorded is None:
+            await self.ledger.write_request(request)
+        return recorded or request
+
+    async def _decision(self, request: ApprovalRequest) -> ApprovalDecision:
+        recorded = await self.ledger.decision(request.flow_run_id, request.id)
+        decision = recorded or await self._asked(request)
+        if decision.fingerprint != request.fingerprint:
+            raise ConfigurationError(f"the decision of request {request.id} is about another call; nothing was done")
+        if recorded is None:
+            await announce(request, decision)
+            await self.ledger.write_decision(request, decision)
+        return decision
+
+    async def _asked(self, request: ApprovalRequest) -> ApprovalDecision:
+        """Read what was answered, or ask (again)."""
+        flow_run_id = UUID(request.flow_run_id)
+        while True:
+            before = await attempts(flow_run_id, request.id)
+            refused = ""
+            for attempt in before:
+                answer = await answer_to(flow_run_id, attempt)
+                judgement = None if answer is None else judged(request, answer)
+                if isinstance(judgement, Refused):
+                    refused = judgement.reason
+                elif judgement is not None:
+                    return judgement
+            number = before[-1].number if before else 0
+            if request.deadline <= (now := datetime.now(UTC)):
+                return expired(request, now, number)
+            if number == 0:
+                await announce(request)
+            # A hold that ends and the suspension after it are one time of asking.
+            is_same = bool(before) and before[-1].has_let_go
+            await wait(request, number if is_same else number + 1, refused=refused, can_suspend=self.can_suspend)
+
+
+def _next(request: ApprovalRequest) -> ApprovalRequest:
+    """Return what the next person is asked, for as long as the one before was."""
     now = datetime.now(UTC)
-    request = ApprovalRequest(
-        id=request_id,
-        flow_run_id=execution.flow_run_id,
-        agent=caller.agent,
-        tool=call.tool_name,
-        tool_call_id=call.tool_call_id,
-        arguments=arguments,
-        fingerprint=fingerprint,
-        why=ask.why,
-        amount_usd=ask.amount_usd,
-        words=caller.words,
-        asked_at=now,
-        deadline=now + timedelta(seconds=policy.time_to_live_seconds),
-        when_nobody_answers=policy.when_nobody_answers,
-    )
-    await _write(execution, request_id, "request", request)
-    return request
-
-
-async def _decision(execution: Execution, request: ApprovalRequest) -> ApprovalDecision:
-    recorded = await _read(execution, request.id, "decision", ApprovalDecision)
-    if recorded is not None:
-        return recorded
-    asked = await _asked(UUID(request.flow_run_id), request.id)
-    if asked.resumed_at is None:
-        seconds = (request.deadline - datetime.now(UTC)).total_seconds() + GRACE_SECONDS
-        key, form = f"{_KEY}{request.id}-{asked.attempts + 1}", form_for(request)
-        # Before the run is suspended. Prefect writes the form afterwards: where a process dies in between, or a person
-        # is quicker, the run could not be resumed.
-        await form.asave(cast(Any, keyset_from_base_key(f"suspended-{key}")), UUID(request.flow_run_id))
-        await asuspend_flow_run(wait_for_input=form, key=key, timeout=math.ceil(max(seconds, 60.0)))
-        raise AssertionError("a suspended flow run goes no further")
-    filled_in = await _filled_in(UUID(request.flow_run_id), f"{_KEY}{request.id}-{asked.attempts}")
-    decision = judged(request, filled_in, asked.resumed_at, asked.attempts)
-    await _write(execution, request.id, "decision", decision)
-    return decision
-
-
-def judged(request: ApprovalRequest, form: ApprovalForm, resumed_at: datetime, attempts: int = 1) -> ApprovalDecision:
-    """Say what a resumed run's form means. From the deadline on it means nothing: the policy's answer holds.
-
-    Args:
-        request: What was asked.
-        form: As it was filled in; empty where the run was resumed without.
-        resumed_at: When, by the server's clock.
-        attempts: How often it was asked.
-    """
-    name = form.name.strip()
-    outcome: Literal["approved", "denied", "expired"]
-    way: Literal["form", "policy"] = "form"
-    if resumed_at >= request.deadline:
-        outcome, way = "expired", "policy"
-        reason = "nobody answered in time"
-        if form.approve or name:
-            reason += f"; the run was resumed by {name or 'somebody'} after the deadline"
-    elif form.approve and not name:
-        outcome, reason = "denied", "it was approved by nobody: approving needs a name"
-    else:
-        outcome, reason = "approved" if form.approve else "denied", form.reason.strip()
-    return ApprovalDecision(
-        request_id=request.id,
-        fingerprint=request.fingerprint,
-        outcome=outcome,
-        claimed_name=name or None,
-        way=way,
-        reason=reason,
-        decided_at=resumed_at,
-        attempts=attempts,
+    rest = request.escalates_to[1:]
+    return request.model_copy(
+        update={
+            "id": _id(request.id, "escalated"),
+            "asked_of": request.escalates_to[0],
+            "escalates_to": rest,
+            "asked_at": now,
+            "hold_until": now + (request.hold_until - request.asked_at),
+            "deadline": now + (request.deadline - request.asked_at),
+            "when_nobody_answers": "escalate" if rest else "deny",
+        }
     )
 
 
-def deadline_of(state: State[Any]) -> datetime | None:
-    """Return until when a person may decide, of a state that waits for one; None for any other state."""
-    ours = state.type == StateType.PAUSED and (state.state_details.pause_key or "").startswith(_KEY)
-    if not ours or state.state_details.pause_timeout is None:
-        return None
-    return state.state_details.pause_timeout - timedelta(seconds=GRACE_SECONDS)
+def _id(*about: str) -> str:
+    # A pause key takes lower-case letters, digits and dashes.
+    return hashlib.sha256(digest_of(list(about)).encode()).hexdigest()[:16]
 
 
-def request_id_of(state: State[Any]) -> str:
-    """Return which request a waiting state stands for."""
-    return (state.state_details.pause_key or "").removeprefix(_KEY).rpartition("-")[0]
-
-
-def request_key(flow_run_id: str, request_id: str) -> str:
-    """Return where in the store a request stands."""
-    return _key(flow_run_id, request_id, "request")
-
-
-def _answer(request: ApprovalRequest, decision: ApprovalDecision) -> ToolApproved | ToolDenied:
-    if decision.fingerprint != request.fingerprint:
-        raise ConfigurationError(f"the decision of request {request.id} is about another call; nothing was done")
-    if decision.outcome == "approved":
-        return ToolApproved()
+def _denial(request: ApprovalRequest, decision: ApprovalDecision) -> ToolDenied:
     if decision.outcome == "expired":
         if request.when_nobody_answers == "fail":
             raise ApprovalExpired(
@@ -204,47 +205,3 @@ def _answer(request: ApprovalRequest, decision: ApprovalDecision) -> ToolApprove
         return ToolDenied("Nobody answered the request for approval in time, so this was not done. It was not refused.")
     reason = f" The reason given: {decision.reason}" if decision.reason else " No reason was given."
     return ToolDenied(f"A person denied this, so it was not done.{reason}")
-
-
-class _Asked(NamedTuple):
-    attempts: int
-    resumed_at: datetime | None
-    """When the last attempt was resumed; None where it was not, and is to be asked (again)."""
-
-
-async def _asked(flow_run_id: UUID, request_id: str) -> _Asked:
-    """Read from the run's history how often a request was asked, and whether the last time was answered."""
-    async with get_client() as client:
-        states: list[State[Any]] = await client.read_flow_run_states(flow_run_id)
-    states.sort(key=lambda state: state.timestamp)
-    attempts, resumed_at = 0, None
-    for state, following in zip(states, [*states[1:], None], strict=True):
-        if state.type == StateType.PAUSED and (state.state_details.pause_key or "").startswith(f"{_KEY}{request_id}-"):
-            attempts += 1
-            is_resumed = following is not None and following.name == "Resuming"
-            resumed_at = following.timestamp if following is not None and is_resumed else None
-    return _Asked(attempts, resumed_at)
-
-
-async def _filled_in(flow_run_id: UUID, key: str) -> ApprovalForm:
-    response = await aread_flow_run_input(
-        cast(Any, keyset_from_base_key(f"suspended-{key}")["response"]), flow_run_id=flow_run_id
-    )
-    try:
-        return ApprovalForm.model_validate(response or {})
-    except ValidationError:
-        # The server validates it as well, but not all that we do: what does not fit approves nothing.
-        return ApprovalForm(reason="the form was filled in wrongly")
-
-
-async def _read(execution: Execution, request_id: str, what: str, record: type[RecordT]) -> RecordT | None:
-    content = await execution.store.read(_key(execution.flow_run_id, request_id, what))
-    return None if content is None else record.model_validate_json(content)
-
-
-async def _write(execution: Execution, request_id: str, what: str, record: Record) -> None:
-    await execution.store.write(_key(execution.flow_run_id, request_id, what), record.model_dump_json().encode())
-
-
-def _key(flow_run_id: str, request_id: str, what: str) -> str:
-    return f"{ROOT}/{flow_run_id}/{request_id}/{what}.json"

@@ -1,17 +1,15 @@
-"""What the approver sees and fills in, in Prefect's own resume dialog."""
+"""What the approver fills in, in Prefect's own resume dialog. Nothing that a model wrote is ever in a field."""
 
 from __future__ import annotations
 
-import html
-import json
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.input import Keyset, RunInput
-from prefect.input.actions import acreate_flow_run_input
+from prefect.input.actions import acreate_flow_run_input, aread_flow_run_input
+from prefect.input.run_input import keyset_from_base_key
 from pydantic import Field
-
-from triptych.records import ApprovalRequest
 
 
 class ApprovalForm(RunInput):
@@ -20,69 +18,54 @@ class ApprovalForm(RunInput):
     approve: bool = Field(default=False, description="Tick to let the agent do it. Unticked, it is denied.")
     name: str = Field(default="", max_length=200, description="Who decides. Approving needs a name.")
     reason: str = Field(default="", max_length=2000, description="Why; the agent is told the reason of a denial.")
+    arguments: str = Field(
+        default="",
+        max_length=20_000,
+        description='Only to approve it changed: a JSON object of the arguments that change, like {"amount": 20}.',
+    )
 
 
-async def save_form(form: type[ApprovalForm], keyset: Keyset, flow_run_id: UUID | None = None) -> None:
-    """Store what the dialog shows. Done again it changes nothing: a process may have died behind it."""
-    # The schema last: without it a run cannot be resumed, with it the page is there as well.
-    description = form._description  # pyright: ignore[reportPrivateUsage]
-    for key, value in ((keyset["description"], description), (keyset["schema"], form.model_json_schema())):
-        try:
-            await acreate_flow_run_input(key=key, value=value, flow_run_id=flow_run_id)
-        except PrefectHTTPStatusError as error:
-            if error.response.status_code != 409:  # it is there already
-                raise
-
-
-def form_for(request: ApprovalRequest) -> type[ApprovalForm]:
-    """Return the form of one request, with its page above the fields."""
+def form_with(description: str) -> type[ApprovalForm]:
+    """Return the form with a page above its fields."""
 
     class Form(ApprovalForm):
         @classmethod
         async def asave(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
-            await save_form(cls, keyset, flow_run_id)
+            await _save(cls, keyset, flow_run_id)
 
     Form.__name__ = ApprovalForm.__name__
-    form = Form.with_initial_data(description=page(request))
-    return form
+    return Form.with_initial_data(description=description)
 
 
-def page(request: ApprovalRequest) -> str:
-    """Return what the approver reads, in Markdown. What others wrote is quoted and cannot pass as ours."""
-    amount = "unknown" if request.amount_usd is None else f"{request.amount_usd:,.2f} USD"
-    if request.when_nobody_answers == "deny":
-        otherwise = "it is denied, and the agent is told that nobody answered"
-    else:
-        otherwise = "the run fails"
-    return "\n".join(
-        [
-            f"## May the agent do this? ({_code(request.tool)})",
-            "",
-            f"- **Amount:** {amount}",
-            f"- **Asked because:** {_plain(request.why)}",
-            f"- **If nobody answers** by {request.deadline:%Y-%m-%d %H:%M:%S} UTC: {otherwise}.",
-            f"- **Fingerprint:** `{request.fingerprint[:16]}`",
-            "",
-            "What it would be called with:",
-            "",
-            _block(json.dumps(request.arguments, indent=1, ensure_ascii=True)),
-            "",
-            "The customer's words:",
-            "",
-            _block(request.words),
-        ]
-    )
+async def save_form(form: type[ApprovalForm], base_key: str, flow_run_id: UUID) -> None:
+    """Store what the dialog shows, before the run waits.
+
+    Prefect writes it afterwards: where a process dies in between, or a person is quicker, the run could not be resumed.
+    Done again it changes nothing.
+    """
+    await form.asave(_keyset(base_key), flow_run_id)
 
 
-def _plain(text: str) -> str:
-    return html.escape(" ".join(text.split()), quote=False).replace("`", "'")
+async def read_answer(base_key: str, flow_run_id: UUID) -> dict[str, Any] | None:
+    """Return what was filled in, or None where the run was resumed with nothing, or not at all."""
+    return await aread_flow_run_input(cast(Any, _keyset(base_key)["response"]), flow_run_id=flow_run_id)
 
 
-def _code(text: str) -> str:
-    return f"`{_plain(text)}`"
+async def _save(form: type[ApprovalForm], keyset: Keyset, flow_run_id: UUID | None) -> None:
+    # The schema last: without it a run cannot be resumed, with it the page is there as well.
+    description = form._description  # pyright: ignore[reportPrivateUsage]
+    for key, value in ((keyset["description"], description), (keyset["schema"], form.model_json_schema())):
+        await write_once(key, value, flow_run_id)
 
 
-def _block(text: str) -> str:
-    """Indent as code: nothing in it is Markdown or HTML any more, and no line of it can end the block."""
-    lines = text.splitlines() or [""]
-    return "\n".join(f"    {line}" for line in lines)
+async def write_once(key: str, value: Any, flow_run_id: UUID | None) -> None:
+    """Write an input of a flow run, unless it is there already."""
+    try:
+        await acreate_flow_run_input(key=key, value=value, flow_run_id=flow_run_id)
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != 409:
+            raise
+
+
+def _keyset(base_key: str) -> Keyset:
+    return keyset_from_base_key(cast(Any, base_key))

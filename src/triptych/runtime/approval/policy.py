@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 from prefect.blocks.core import Block
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from triptych.errors import ConfigurationError
 from triptych.settings import Settings
@@ -25,10 +25,31 @@ class ApprovalPolicy(Block):
     time_to_live_seconds: float = Field(
         default=86_400.0, gt=0, le=30 * 86_400, description="How long a person may take; 86400 is a day."
     )
-    when_nobody_answers: Literal["deny", "fail"] = Field(
-        default="deny",
-        description="deny: the agent is told that nobody answered, and goes on. fail: the run ends as failed.",
+    hold_for_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="How long a run keeps its process while it waits (Paused), before it lets go of it (Suspended). A "
+        "run that is answered meanwhile goes on at once, and keeps its place in the pool all the time.",
     )
+    when_nobody_answers: Literal["deny", "approve", "escalate", "fail"] = Field(
+        default="deny",
+        description="deny: the agent is told that nobody answered, and goes on. approve: it is done, where the tool "
+        "allows that, and denied where not. escalate: the next of `escalate_to` is asked, and at the end of that list "
+        "it is denied. fail: the run ends as failed.",
+    )
+    ask: str = Field(default="", max_length=200, description="Who is asked first: a person or a channel. Only said.")
+    escalate_to: list[str] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Who is asked next, and after that, each for the whole time to live.",
+    )
+
+    @model_validator(mode="after")
+    def _has_somebody_to_escalate_to(self) -> Self:
+        if self.when_nobody_answers == "escalate" and not self.escalate_to:
+            raise ValueError("when_nobody_answers is escalate, and escalate_to names nobody")
+        return self
 
 
 async def load_policy(settings: Settings) -> ApprovalPolicy:

@@ -7,22 +7,19 @@ runtime, and with it Prefect, only inside a command, after `connect` has settled
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.table import Table
 
 from triptych import __version__
+from triptych.cli import approvals
+from triptych.cli.terminal import Json, connected, note, out, print_json, progress, say, show_log, table
 from triptych.errors import ConfigurationError, TriptychError
 from triptych.settings import Settings
 
@@ -33,11 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
-progress = Console(stderr=True)
-"""What a command is doing; standard output is for what it found."""
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+app.add_typer(approvals.app, name="approvals")
 Project = Annotated[Path | None, typer.Option(help="The folder with prefect.yaml; by default here or above.")]
 
 
@@ -74,45 +67,6 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _say(line: str) -> None:
-    progress.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
-
-
-def _show_log(name: str) -> None:
-    """Say what a logger of ours tells while it works."""
-    handler = RichHandler(console=progress, show_time=False, show_level=False, show_path=False)
-    logger = logging.getLogger(name)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-
-
-def _note(line: str) -> None:
-    out.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, default=str))
-
-
-def _table(title: str, columns: list[str], rows: list[list[object]]) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    out.print(table)
-
-
-def _connected(settings: Settings) -> str:
-    from triptych.runtime.stack import connect
-
-    api_url = connect(settings)
-    if api_url is None:
-        raise ConfigurationError("no Prefect server: start one with `triptych up`, or name one in PREFECT_API_URL")
-    return api_url
-
-
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
@@ -133,13 +87,13 @@ def up(
 
     settings = Settings()
     folder = find_project(project)
-    stack = start(settings, folder, port=port, concurrency=concurrency, say=_say)
+    stack = start(settings, folder, port=port, concurrency=concurrency, say=say)
     loaded = _load_samples_into_new_desk(settings)
     if as_json:
-        _print_json({**stack.model_dump(mode="json"), "ui_url": stack.ui_url})
+        print_json({**stack.model_dump(mode="json"), "ui_url": stack.ui_url})
         return
     if loaded:
-        _say(f"the order desk was empty: {loaded} sample records are in {settings.resolved_desk_url}")
+        say(f"the order desk was empty: {loaded} sample records are in {settings.resolved_desk_url}")
     out.print(f"Up at {stack.ui_url}", highlight=False)
     out.print(f"For Prefect's own commands: export PREFECT_API_URL={stack.api_url}", highlight=False)
     out.print("Next: triptych inbox src/triptych/samples/tickets.jsonl; triptych down", highlight=False)
@@ -163,7 +117,7 @@ def down(as_json: Json = False) -> None:
 
     stopped = stop(Settings())
     if as_json:
-        _print_json({"stopped": stopped})
+        print_json({"stopped": stopped})
     else:
         out.print(f"Stopped: {', '.join(stopped)}" if stopped else "Nothing was up.", highlight=False)
 
@@ -181,15 +135,15 @@ def blocks(
 
     settings = Settings()
     folder = find_project(project)
-    _connected(settings)
+    connected(settings)
     from triptych.runtime.documents import save_documents
 
     documents = load_entrypoint(folder, "blocks/documents.py:documents")(settings)
     saved = asyncio.run(save_documents(documents, overwrite=overwrite))
     if as_json:
-        _print_json({"blocks": saved})
+        print_json({"blocks": saved})
     else:
-        _table("Blocks", ["block", "what happened"], [[item["block"], item["action"]] for item in saved])
+        table("Blocks", ["block", "what happened"], [[item["block"], item["action"]] for item in saved])
 
 
 @app.command()
@@ -205,7 +159,7 @@ def inbox(
 
     settings = Settings()
     folder = find_project(project)
-    api_url = _connected(settings)
+    api_url = connected(settings)
     # What a flow run here logs is on its page; a terminal has the table.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
     from triptych.runtime.inbox import read_inbox
@@ -214,15 +168,15 @@ def inbox(
     found = read_inbox(path)  # what cannot be read at all is said before a flow run is made
     if not found.tickets and not found.problems:
         raise ConfigurationError(f"no tickets in {path}: expected .json or .jsonl files with a ticket each or a line")
-    _say(f"handling {len(found.tickets)} tickets; see them at {api_url.removesuffix('/api')}/runs")
-    _show_log("triptych.runtime.inbox")
+    say(f"handling {len(found.tickets)} tickets; see them at {api_url.removesuffix('/api')}/runs")
+    show_log("triptych.runtime.inbox")
     report = run_flow_here(
         folder, "flows/handle_inbox.py:handle_inbox", path=str(path.absolute()), agent=agent, again=again
     )
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        _table(
+        table(
             "Tickets",
             ["ticket", "status", "outcome", "steps", "tokens", "cost", "first token", "seconds"],
             [
@@ -242,94 +196,16 @@ def inbox(
         for row in report["rows"]:
             if row["status"] == "failed":
                 before = " (in an earlier run; --again runs it again)" if row["earlier"] else ""
-                _note(f"{row['ticket_id']}{before}: {row['outcome']}")
+                note(f"{row['ticket_id']}{before}: {row['outcome']}")
         for problem in report["problems"]:
             place = problem["source"] if problem["line"] is None else f"{problem['source']}:{problem['line']}"
-            _note(f"{place}: {problem['reason']}")
+            note(f"{place}: {problem['reason']}")
     if report["problems"] or any(row["status"] == "failed" for row in report["rows"]):
         raise typer.Exit(1)
 
 
 def _milliseconds(seconds: float | None) -> str | None:
     return None if seconds is None else f"{1000 * seconds:.0f} ms"
-
-
-approvals = typer.Typer(help="What waits for a person: list it, approve it, deny it.", invoke_without_command=True)
-app.add_typer(approvals, name="approvals")
-Request = Annotated[str, typer.Argument(help="The request's id, or its beginning.")]
-Name = Annotated[str, typer.Option(help="Who decides. Recorded as a claim: Prefect knows no users.")]
-Reason = Annotated[str, typer.Option(help="Why; the agent is told the reason of a denial.")]
-
-
-@approvals.callback()
-def _approvals(context: typer.Context, as_json: Json = False) -> None:
-    """List what waits for a person."""
-    if context.invoked_subcommand is not None:
-        return
-    settings = Settings()
-    _connected(settings)
-    from triptych.runtime.approval.pending import load_store, pending
-
-    async def find() -> list[dict[str, Any]]:
-        rows = await pending(await load_store(settings.store_block))
-        return [
-            {
-                **row.request.model_dump(mode="json"),
-                "age_seconds": round(row.age_seconds),
-                "seconds_left": round(row.seconds_left),
-            }
-            for row in rows
-        ]
-
-    found = asyncio.run(find())
-    if as_json:
-        _print_json(found)
-        return
-    columns = ["request", "tool", "amount", "waits", "left", "asked because"]
-    _table(
-        "Waiting for a person",
-        columns,
-        [
-            [
-                row["id"],
-                row["tool"],
-                "unknown" if row["amount_usd"] is None else f"{row['amount_usd']:.2f} USD",
-                f"{row['age_seconds']} s",
-                f"{row['seconds_left']} s",
-                row["why"],
-            ]
-            for row in found
-        ],
-    )
-
-
-@approvals.command()
-def approve(request: Request, name: Name, reason: Reason = "", as_json: Json = False) -> None:
-    """Let the agent do it."""
-    _decide(request, approve=True, name=name, reason=reason, as_json=as_json)
-
-
-@approvals.command()
-def deny(request: Request, name: Name, reason: Reason = "", as_json: Json = False) -> None:
-    """Do not let the agent do it; the agent is told the reason and goes on."""
-    _decide(request, approve=False, name=name, reason=reason, as_json=as_json)
-
-
-def _decide(request: str, *, approve: bool, name: str, reason: str, as_json: bool) -> None:
-    settings = Settings()
-    _connected(settings)
-    from triptych.runtime.approval.pending import decide_by_command, load_store
-
-    async def decide() -> dict[str, Any]:
-        store = await load_store(settings.store_block)
-        decided = await decide_by_command(store, request, approve=approve, name=name, reason=reason)
-        return {"request": decided.id, "flow_run_id": decided.flow_run_id, "approved": approve, "claimed_name": name}
-
-    done = asyncio.run(decide())
-    if as_json:
-        _print_json(done)
-    else:
-        out.print(f"{'Approved' if approve else 'Denied'}: {done['request']}. Its run goes on.", highlight=False)
 
 
 @app.command()
@@ -339,11 +215,11 @@ def recover(
     max_attempts: Annotated[int, typer.Option(min=1, help="Executions that a run gets in all.")] = 5,
 ) -> None:
     """Bring crashed runs back under their own ids, until stopped. `triptych up` runs this beside the worker."""
-    _connected(Settings())
+    connected(Settings())
     from triptych.runtime.recovery import RecoveryPolicy, recover_forever
 
     policy = RecoveryPolicy(poll_seconds=poll_seconds, settle_seconds=settle_seconds, max_attempts=max_attempts)
-    asyncio.run(recover_forever(policy, _say))
+    asyncio.run(recover_forever(policy, say))
 
 
 @app.command()

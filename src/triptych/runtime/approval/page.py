@@ -1,0 +1,119 @@
+"""What an approver reads, in Markdown: in the resume dialog, and as an artifact on the run's page.
+
+What others wrote (the customer, the model, a tool) stands in blocks that are indented as code. Nothing in them is
+Markdown or HTML, no line of theirs can end the block, and what a browser would not show as itself is written out.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import unicodedata
+
+from triptych.records import ApprovalDecision, ApprovalRequest
+
+MOST_CHARACTERS = 8_000
+"""Of one block. A page that has to be scrolled for minutes hides what it says."""
+_OTHERWISE = {
+    "deny": "it is denied, and the agent is told that nobody answered",
+    "approve": "**it is done all the same**",
+    "fail": "it is not done, and the run fails",
+}
+_DONE = {
+    "approved": "Approved",
+    "denied": "Denied",
+    "expired": "Not done: nobody answered in time",
+    "escalated": "Nobody answered in time; the next one is asked",
+}
+
+
+def page(request: ApprovalRequest, refused: str = "") -> str:
+    """Return what the approver reads.
+
+    Args:
+        request: What is asked.
+        refused: Why an earlier answer could not be used; empty where there was none.
+    """
+    lines = [f"## May the agent do this? ({_code(request.tool)})", ""]
+    if refused:
+        lines += ["**The last answer could not be used, so you are asked again:**", "", block(refused), ""]
+    lines += [
+        f"- **Amount:** {amount(request)}",
+        f"- **Asked because:** {_code(request.why)}",
+        f"- **Asked of:** {_code(request.asked_of) if request.asked_of else 'whoever may decide'}",
+        f"- **If nobody answers** by {request.deadline:%Y-%m-%d %H:%M:%S} UTC: {_otherwise(request)}.",
+        f"- **Fingerprint:** `{request.fingerprint[:16]}` (request `{request.id}`)",
+        "",
+        "What it would be called with:",
+        "",
+        block(json.dumps(request.arguments, indent=1, ensure_ascii=True)),
+        "",
+        "What the agent says about it:",
+        "",
+        block(request.explanation or "(nothing)"),
+        "",
+        "The customer's words:",
+        "",
+        block(request.words),
+    ]
+    return "\n".join(lines)
+
+
+def entry(request: ApprovalRequest, decision: ApprovalDecision) -> str:
+    """Return a decided request, as it stands on the run's page."""
+    lines = [
+        f"## {_DONE[decision.outcome]}: {_code(request.tool)}, {amount(request)}",
+        "",
+        f"- **By:** {_by(decision)}",
+        f"- **At:** {decision.decided_at:%Y-%m-%d %H:%M:%S} UTC, asked {request.asked_at:%Y-%m-%d %H:%M:%S} UTC "
+        f"({decision.attempts} {'time' if decision.attempts == 1 else 'times'})",
+        f"- **Reason:** {_code(decision.reason) if decision.reason else 'none given'}",
+        "",
+    ]
+    if decision.arguments is not None:
+        lines += ["**Changed by that person.** It is called with:", "", block(json.dumps(decision.arguments, indent=1))]
+    return "\n".join([*lines, "", "---", "", page(request)])
+
+
+def amount(request: ApprovalRequest) -> str:
+    """Return what a call would pay out, in words."""
+    value = request.amount_usd
+    return "unknown" if value is None or value != value else f"{value:,.2f} USD"
+
+
+def _by(decision: ApprovalDecision) -> str:
+    if decision.claimed_name is None:
+        return "the policy; nobody answered"
+    return f"{_code(decision.claimed_name)} (a claim: Prefect knows no users), by {decision.way}"
+
+
+def _otherwise(request: ApprovalRequest) -> str:
+    if request.when_nobody_answers == "escalate":
+        return f"{_code(request.escalates_to[0])} is asked"
+    return _OTHERWISE[request.when_nobody_answers]
+
+
+def _code(text: str) -> str:
+    """Return others' words in a line of ours."""
+    return f"`{html.escape(_visible(' '.join(text.split())), quote=False).replace('`', chr(39))}`"
+
+
+def block(text: str) -> str:
+    """Return others' words, indented as code."""
+    rest = len(text) - MOST_CHARACTERS
+    lines = text[:MOST_CHARACTERS].splitlines() or [""]
+    if rest > 0:
+        lines.append(f"[... {rest} more characters; `triptych approvals show` has them all]")
+    return "\n".join(f"    {_visible(line)}" for line in lines)
+
+
+def _visible(text: str) -> str:
+    """Write out what has no shape of its own: directions of writing, joiners, control characters."""
+    return "".join(
+        each if each == "\t" or unicodedata.category(each) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else _escaped(each)
+        for each in text
+    )
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}"

@@ -1,0 +1,200 @@
+"""How a flow run waits for its answer on Prefect: held by its own process (Paused), or without one (Suspended).
+
+Prefect's history of the run's states says what was answered: a wait that is followed at once by the state of a resume
+was, any other ended by a crash. So whatever dies, the next execution knows as much as the one before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+from prefect.flow_runs import apause_flow_run, asuspend_flow_run
+from prefect.input.actions import aread_flow_run_input
+from prefect.states import Running
+from pydantic import ValidationError
+
+from triptych.records import ApprovalRequest
+from triptych.runtime.approval.form import form_with, read_answer, save_form, write_once
+from triptych.runtime.approval.judging import Answer
+from triptych.runtime.approval.page import page
+from triptych.runtime.digest import digest_of
+
+GRACE_SECONDS = 86_400.0
+"""How long after the end of a wait Prefect itself would fail the run. Whoever resumes it until then gets the policy's
+answer; the recovery loop does so at once."""
+POLL_SECONDS = 1
+"""How often a held run looks whether it was answered."""
+_KEY = re.compile(r"approval-(?P<request>[0-9a-f]{16})-(?P<number>\d+)(?P<held>-held)?")
+"""The pause key of a request: by it our waits are told from a flow's own."""
+_LET_GO = "Letting go"
+"""The state in which a held run goes on because its holding has ended: no answer."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Wait(NamedTuple):
+    """A state in which a run waits for a person."""
+
+    request_id: str
+    is_held: bool
+    until: datetime
+    """Where it is held, when the process lets go; otherwise the deadline."""
+
+
+class Attempt(NamedTuple):
+    """One time that a request was asked."""
+
+    key: str
+    number: int
+    is_held: bool
+    resumed_at: datetime | None
+    """When it was answered, by the server's clock; None where it was not."""
+    has_let_go: bool = False
+    """Whether it was held, and goes on without a process."""
+
+
+def wait_of(state: State[Any] | None) -> Wait | None:
+    """Return what a state of ours waits for; None for any other state, and for waits that are a flow's own."""
+    if state is None or state.type != StateType.PAUSED or state.state_details.pause_timeout is None:
+        return None
+    matched = _KEY.fullmatch(state.state_details.pause_key or "")
+    if matched is None:
+        return None
+    until = state.state_details.pause_timeout - timedelta(seconds=GRACE_SECONDS)
+    return Wait(matched["request"], matched["held"] is not None, until)
+
+
+async def attempts(flow_run_id: UUID, request_id: str) -> list[Attempt]:
+    """Return how often a request was asked, and when it was answered, the first attempt first."""
+    async with get_client() as client:
+        states: list[State[Any]] = await client.read_flow_run_states(flow_run_id)
+    return attempts_in(sorted(states, key=lambda state: state.timestamp), request_id)
+
+
+def attempts_in(states: Sequence[State[Any]], request_id: str) -> list[Attempt]:
+    """Find a request's attempts in a run's history, oldest state first."""
+    found: list[Attempt] = []
+    for index, state in enumerate(states):
+        matched = _KEY.fullmatch(state.state_details.pause_key or "") if state.type == StateType.PAUSED else None
+        if matched is None or matched["request"] != request_id:
+            continue
+        # An answer that came in the moment in which the process let go is an answer.
+        later = states[index + 1 :]
+        following = next((each for each in later if each.name != _LET_GO), None)
+        is_answered = following is not None and following.name in ("Resuming", "Running")
+        found.append(
+            Attempt(
+                key=matched[0],
+                number=int(matched["number"]),
+                is_held=matched["held"] is not None,
+                resumed_at=following.timestamp if following is not None and is_answered else None,
+                has_let_go=bool(later) and later[0].name == _LET_GO and not is_answered,
+            )
+        )
+    return found
+
+
+async def answer_to(flow_run_id: UUID, attempt: Attempt) -> Answer | None:
+    """Return what an attempt was answered with, or None where it was not."""
+    if attempt.resumed_at is None:
+        return None
+    filled_in = await read_answer(_base_key(attempt.key, is_held=attempt.is_held), flow_run_id)
+    marked = await read_mark(flow_run_id, attempt.key, filled_in) if filled_in else False
+    return Answer(filled_in, attempt.resumed_at, "command" if marked else "form", attempt.number)
+
+
+async def wait(request: ApprovalRequest, number: int, *, refused: str, can_suspend: bool) -> None:
+    """Wait for an answer: return when there may be one, or end this process.
+
+    Args:
+        request: What is asked.
+        number: Which attempt this is, from 1.
+        refused: Why the last answer could not be used; empty where there was none.
+        can_suspend: Whether the run can be scheduled again, so that it need not keep its process.
+
+    Raises:
+        Pause: Prefect's signal that ends this process; not an error.
+    """
+    form = form_with(page(request, refused))
+    flow_run_id = UUID(request.flow_run_id)
+    until = min(request.hold_until, request.deadline) if can_suspend else request.deadline
+    is_held = until > datetime.now(UTC)
+    key = f"approval-{request.id}-{number}" + ("-held" if is_held else "")
+    await save_form(form, _base_key(key, is_held=is_held), flow_run_id)
+    if not is_held:
+        await asuspend_flow_run(wait_for_input=form, key=key, timeout=_timeout(request.deadline))
+        raise AssertionError("a suspended flow run goes no further")
+    await _count_no_execution(flow_run_id)
+    end = asyncio.create_task(_end_hold(flow_run_id, until, is_deadline=until >= request.deadline))
+    try:
+        # What does not fit the form is judged from what is stored, as it is after a crash.
+        with contextlib.suppress(ValidationError):
+            await apause_flow_run(wait_for_input=form, key=key, timeout=_timeout(until), poll_interval=POLL_SECONDS)
+    finally:
+        end.cancel()
+
+
+async def write_mark(flow_run_id: UUID, key: str, filled_in: Mapping[str, Any]) -> None:
+    """Leave word, before a run is resumed, that this answer comes from the command.
+
+    The API keeps no word of who resumed a run. The mark counts for an answer with just this content.
+    """
+    await write_once(_mark(key, filled_in), "command", flow_run_id)
+
+
+async def read_mark(flow_run_id: UUID, key: str, filled_in: Mapping[str, Any]) -> bool:
+    """Return whether the command left word of this answer."""
+    return await aread_flow_run_input(_mark(key, filled_in), flow_run_id=flow_run_id) is not None
+
+
+def _mark(key: str, filled_in: Mapping[str, Any]) -> str:
+    return f"{key}-command-{digest_of(sorted(filled_in.items()))[:16]}"
+
+
+def _base_key(key: str, *, is_held: bool) -> str:
+    return f"{'paused' if is_held else 'suspended'}-{key}"
+
+
+def _timeout(until: datetime) -> int:
+    seconds = (until - datetime.now(UTC)).total_seconds() + GRACE_SECONDS
+    return math.ceil(max(seconds, 60.0))
+
+
+async def _count_no_execution(flow_run_id: UUID) -> None:
+    """Keep the server from counting the resume of a pause as another execution, which eats a flow's retries.
+
+    It counts every Running but one of a run that is `resuming`, and says that of a pause only when it has been counted.
+    """
+    async with get_client() as client:
+        run = await client.read_flow_run(flow_run_id)
+        policy = run.empirical_policy.model_copy(update={"resuming": True})
+        await client.update_flow_run(flow_run_id, empirical_policy=policy)
+
+
+async def _end_hold(flow_run_id: UUID, until: datetime, *, is_deadline: bool) -> None:
+    """Let a held run go on at the end of its holding, or with the policy's answer at the deadline."""
+    await asyncio.sleep((until - datetime.now(UTC)).total_seconds())
+    while True:
+        try:
+            async with get_client() as client:
+                if is_deadline:
+                    # Of two who resume, the server lets one.
+                    await client.resume_flow_run(flow_run_id, run_input={})
+                else:
+                    run = await client.read_flow_run(flow_run_id)
+                    if wait_of(run.state) is not None:
+                        await client.set_flow_run_state(flow_run_id, cast(Any, Running(name=_LET_GO)))
+                return
+        except Exception as error:  # whatever the API's transport raises: nobody else ends this wait
+            _logger.warning("The Prefect API does not answer (%s); trying again", type(error).__name__)
+            await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,60 @@
+"""A person who answers what a flow run waits for, as the Prefect UI does: by resuming the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.context import FlowRunContext
+
+T = TypeVar("T")
+
+
+@dataclass
+class Approver:
+    """Answers each wait of a flow run with the next of its answers; what it was shown and told is kept.
+
+    Attributes:
+        answers: What the run is resumed with, in order; None leaves that wait alone.
+        pages: The Markdown that stood above the form, by wait.
+        said: What the server answered, by wait: ACCEPT, REJECT or ABORT.
+    """
+
+    answers: Sequence[Mapping[str, Any] | None]
+    pages: list[str] = field(default_factory=list[str])
+    said: list[str] = field(default_factory=list[str])
+
+    async def beside(self, work: Awaitable[T]) -> T:
+        """Answer what the current flow run asks while it does its work."""
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        person = asyncio.create_task(self._answer(context.flow_run.id))
+        try:
+            return await work
+        finally:
+            person.cancel()
+
+    async def _answer(self, flow_run_id: UUID) -> None:
+        seen: set[str] = set()
+        async with get_client() as client:
+            for answer in self.answers:
+                while True:
+                    run = await client.read_flow_run(flow_run_id)
+                    assert run.state is not None
+                    key = run.state.state_details.pause_key or ""
+                    if run.state.type == StateType.PAUSED and key not in seen:
+                        break
+                    await asyncio.sleep(0.05)
+                seen.add(key)
+                keyset = run.state.state_details.run_input_keyset
+                assert keyset is not None
+                self.pages.append(await client.read_flow_run_input(flow_run_id, keyset["description"]))
+                if answer is not None:
+                    response = await client.resume_flow_run(flow_run_id, run_input=dict(answer))
+                    self.said.append(response.status.value)
