@@ -96,6 +96,13 @@ class Up(Home):
     def patch(self, path: str, body: dict[str, Any]) -> None:
         self._ask("PATCH", path, json=body)
 
+    def delete(self, path: str) -> None:
+        self._ask("DELETE", path)
+
+    def send(self, path: str, body: Any) -> None:
+        """Post what is answered with nothing."""
+        self._ask("POST", path, json=body)
+
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Ask the API; a server on SQLite answers 503 while its database is locked, and Prefect's client retries."""
         for attempt in tenacity.Retrying(

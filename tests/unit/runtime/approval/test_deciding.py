@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -62,7 +62,7 @@ class _Overheard(WrapperModel):
         self.messages: list[ModelMessage] = []
 
     @asynccontextmanager
-    async def request_stream(self, messages: list[ModelMessage], *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    async def request_stream(self, messages: list[ModelMessage], *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
         self.messages[:] = messages
         async with super().request_stream(messages, *args, **kwargs) as response:
             yield response
