@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -25,7 +25,7 @@ class Approver:
         said: What the server answered, by wait: ACCEPT, REJECT or ABORT.
     """
 
-    answers: Sequence[Mapping[str, Any] | None]
+    answers: Iterable[Mapping[str, Any] | None]
     pages: list[str] = field(default_factory=list[str])
     said: list[str] = field(default_factory=list[str])
 
@@ -35,10 +35,15 @@ class Approver:
         assert context is not None
         assert context.flow_run is not None
         person = asyncio.create_task(self._answer(context.flow_run.id))
+        working = asyncio.ensure_future(work)
         try:
-            return await work
+            done, _ = await asyncio.wait({person, working}, return_when=asyncio.FIRST_COMPLETED)
+            if person in done:
+                person.result()  # a person who failed would be waited for until the deadline
+            return await working
         finally:
             person.cancel()
+            working.cancel()
 
     async def _answer(self, flow_run_id: UUID) -> None:
         seen: set[str] = set()

@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,8 @@ class Home:
     """A home for `triptych`, whether anything is up in it or not."""
 
     folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further environment variables."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -50,6 +52,7 @@ class Home:
             "TRIPTYCH_WITNESS": str(self.witness),
             "PREFECT_LOGGING_LEVEL": "WARNING",
             "COLUMNS": "200",
+            **self.settings,
         }
 
     @property
@@ -85,7 +88,7 @@ class Home:
 class Up(Home):
     """A home in which the stack is up."""
 
-    api_url: str
+    api_url: str = ""
 
     def get(self, path: str) -> Any:
         return self._ask("GET", path).json()
@@ -111,7 +114,9 @@ class Up(Home):
             wait=tenacity.wait_fixed(0.5),
         ):
             with attempt:
-                answer = httpx.request(method, f"{self.api_url}/{path}", timeout=120, **more)
+                user, _, password = self.settings.get("PREFECT_API_AUTH_STRING", "").partition(":")
+                auth = (user, password) if user else None
+                answer = httpx.request(method, f"{self.api_url}/{path}", timeout=120, auth=auth, **more)
                 answer.raise_for_status()
                 return answer
         raise AssertionError("unreachable")

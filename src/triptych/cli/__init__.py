@@ -59,6 +59,8 @@ def main() -> None:
         if type(error).__name__ == "ConnectError" or str(error).startswith("Failed to reach API"):
             said = f"the Prefect API does not answer ({error})"
             _fail(f"{said}. PREFECT_API_URL names it: unset it to use what `triptych up` started", 1)
+        if "401 Unauthorized" in str(error):
+            _fail("the Prefect API wants a password, or another one: set PREFECT_API_AUTH_STRING to user:password", 1)
         _fail(f"{type(error).__name__}: {error}\nTRIPTYCH_DEBUG=1 shows where it happened", 1)
 
 

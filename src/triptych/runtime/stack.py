@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 from pydantic import BaseModel, ConfigDict
@@ -282,10 +283,16 @@ def _wait(what: str, ready: Callable[[], bool], stack: Stack, service: str) -> N
     raise ConfigurationError(f"{what} did not come up; the end of {watched.log}:\n" + "\n".join(lines))
 
 
+def _ask(method: str, url: str, body: Any = None, *, timeout: float = 30) -> httpx.Response:
+    """Ask the server, as one of those that may: with the password that Prefect's own clients take from there."""
+    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    return httpx.request(method, url, json=body, timeout=timeout, auth=(user, password) if user else None)
+
+
 def _wait_for_server(stack: Stack) -> None:
     _wait(
         "the Prefect server",
-        lambda: httpx.get(f"{stack.api_url}/health", timeout=5).status_code == 200,
+        lambda: _ask("GET", f"{stack.api_url}/health", timeout=5).status_code == 200,
         stack,
         "server",
     )
@@ -293,7 +300,7 @@ def _wait_for_server(stack: Stack) -> None:
 
 def _wait_for_worker(stack: Stack) -> None:
     def online() -> bool:
-        answer = httpx.post(f"{stack.api_url}/work_pools/{POOL}/workers/filter", json={}, timeout=5)
+        answer = _ask("POST", f"{stack.api_url}/work_pools/{POOL}/workers/filter", {}, timeout=5)
         return answer.status_code == 200 and any(worker["status"] == "ONLINE" for worker in answer.json())
 
     _wait("the worker", online, stack, "worker")
@@ -301,9 +308,9 @@ def _wait_for_worker(stack: Stack) -> None:
 
 def _make_pool(api_url: str, concurrency: int) -> None:
     limit = {"concurrency_limit": concurrency}
-    answer = httpx.post(f"{api_url}/work_pools/", json={"name": POOL, "type": "process", **limit}, timeout=30)
+    answer = _ask("POST", f"{api_url}/work_pools/", {"name": POOL, "type": "process", **limit})
     if answer.status_code == 409:
-        answer = httpx.patch(f"{api_url}/work_pools/{POOL}", json=limit, timeout=30)
+        answer = _ask("PATCH", f"{api_url}/work_pools/{POOL}", limit)
     answer.raise_for_status()
 
 
@@ -315,14 +322,14 @@ def _free_orphans(api_url: str) -> None:
     """
     running = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
     body = {"flow_runs": {"state": running}, "sort": "ID_DESC", "limit": 200}
-    answer = httpx.post(f"{api_url}/flow_runs/filter", json=body, timeout=30)
+    answer = _ask("POST", f"{api_url}/flow_runs/filter", body)
     answer.raise_for_status()
     for run in answer.json():
         # Without a deployment nobody but its caller can run it again.
         again = {"type": "SCHEDULED", "name": "Recovering", "message": "Goes on from its last checkpoint"}
         state = again if run["deployment_id"] else {"type": "CRASHED", "message": "Its process is gone"}
         url = f"{api_url}/flow_runs/{run['id']}/set_state"
-        httpx.post(url, json={"state": state, "force": True}, timeout=30).raise_for_status()
+        _ask("POST", url, {"state": state, "force": True}).raise_for_status()
 
 
 def _is_free(port: int) -> bool:

@@ -87,13 +87,21 @@ def test_an_approval_counts_for_the_amount_that_was_approved(
 
 def test_what_a_call_would_pay_out(deps: DeskDeps) -> None:
     ctx = tool_context(deps, "any")
-    pending, delivered = "#1", "#2"
-    everything = sum(each["amount"] for each in deps.desk.orders()[pending]["payment_history"])
-    assert payouts.of_cancelling(ctx, {"order_id": pending}) == pytest.approx(everything)
-    assert payouts.of_cancelling(ctx, {"order_id": delivered}) is None
-    items = deps.desk.orders()[delivered]["items"]
-    ids = [item["item_id"] for item in items]
-    total = sum(item["price"] for item in items)
-    assert payouts.of_returning(ctx, {"order_id": delivered, "item_ids": ids}) == pytest.approx(total)
-    assert payouts.of_returning(ctx, {"order_id": pending, "item_ids": ids}) is None
-    assert payouts.of_refund(ctx, {"order_id": pending, "amount": 3}) == 3.0
+    pending, delivered = deps.desk.orders()["#1"], deps.desk.orders()["#2"]
+    everything = sum(each["amount"] for each in pending["payment_history"])
+    because = {"reason": "no longer needed"}
+    assert payouts.of_cancelling(ctx, {"order_id": "#1"} | because) == pytest.approx(everything)
+    ids = [item["item_id"] for item in delivered["items"]]
+    total = sum(item["price"] for item in delivered["items"])
+    method = delivered["payment_history"][0]["payment_method_id"]
+    back = {"item_ids": ids, "payment_method_id": method}
+    assert payouts.of_returning(ctx, {"order_id": "#2"} | back) == pytest.approx(total)
+    assert payouts.of_refund(ctx, {"order_id": "#1", "amount": 3}) == 3.0
+    # What the desk refuses anyway, nobody is asked about.
+    assert payouts.of_cancelling(ctx, {"order_id": "#2"} | because) is None
+    assert payouts.of_cancelling(ctx, {"order_id": "#nothing"} | because) is None
+    assert payouts.of_returning(ctx, {"order_id": "#1"} | back) is None
+    assert payouts.of_returning(ctx, {"order_id": "#2"} | back | {"payment_method_id": "a stranger's"}) is None
+    assert payouts.of_refund(ctx, {"order_id": "#1", "amount": 1e9}) is None
+    assert deps.desk.effects() == []
+    assert deps.desk.orders()["#1"] == pending

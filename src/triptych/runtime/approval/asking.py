@@ -19,7 +19,7 @@ from triptych.errors import ApprovalExpired, ConfigurationError
 from triptych.loop.approvals import Ask, approved
 from triptych.records import ApprovalDecision, ApprovalRequest
 from triptych.runtime.approval.announcing import announce
-from triptych.runtime.approval.judging import Refused, expired, judged
+from triptych.runtime.approval.judging import Answer, Refused, expired, judged
 from triptych.runtime.approval.ledger import Ledger
 from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.approval.waiting import answer_to, attempts, wait
@@ -158,7 +158,7 @@ class _Desk:
             refused = ""
             for attempt in before:
                 answer = await answer_to(flow_run_id, attempt)
-                judgement = None if answer is None else judged(request, answer)
+                judgement = judged(request, answer) if isinstance(answer, Answer) else answer
                 if isinstance(judgement, Refused):
                     refused = judgement.reason
                 elif judgement is not None:

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from pydantic import ValidationError
 
 from triptych.records import ApprovalRequest
 from triptych.runtime.approval.form import form_with, read_answer, save_form, write_once
-from triptych.runtime.approval.judging import Answer
+from triptych.runtime.approval.judging import Answer, Refused
 from triptych.runtime.approval.page import page
 from triptych.runtime.digest import digest_of
 
@@ -61,6 +62,9 @@ class Attempt(NamedTuple):
     """When it was answered, by the server's clock; None where it was not."""
     has_let_go: bool = False
     """Whether it was held, and goes on without a process."""
+    is_disputed: bool = False
+    """Whether it was answered more than once: on Postgres the server takes an empty form beside a filled-in one when
+    both come in the same moment."""
 
 
 def wait_of(state: State[Any] | None) -> Wait | None:
@@ -88,26 +92,34 @@ def attempts_in(states: Sequence[State[Any]], request_id: str) -> list[Attempt]:
         matched = _KEY.fullmatch(state.state_details.pause_key or "") if state.type == StateType.PAUSED else None
         if matched is None or matched["request"] != request_id:
             continue
-        # An answer that came in the moment in which the process let go is an answer.
+        is_held = matched["held"] is not None
         later = states[index + 1 :]
-        following = next((each for each in later if each.name != _LET_GO), None)
-        is_answered = following is not None and following.name in ("Resuming", "Running")
+        # An answer that came in the moment in which the process let go is an answer.
+        answers = _leading([each for each in later if each.name != _LET_GO], "Running" if is_held else "Resuming")
         found.append(
             Attempt(
                 key=matched[0],
                 number=int(matched["number"]),
-                is_held=matched["held"] is not None,
-                resumed_at=following.timestamp if following is not None and is_answered else None,
-                has_let_go=bool(later) and later[0].name == _LET_GO and not is_answered,
+                is_held=is_held,
+                resumed_at=answers[0].timestamp if answers else None,
+                has_let_go=bool(later) and later[0].name == _LET_GO and not answers,
+                is_disputed=len(answers) > 1,
             )
         )
     return found
 
 
-async def answer_to(flow_run_id: UUID, attempt: Attempt) -> Answer | None:
-    """Return what an attempt was answered with, or None where it was not."""
+def _leading(states: Sequence[State[Any]], name: str) -> list[State[Any]]:
+    return list(takewhile(lambda state: state.name == name, states))
+
+
+async def answer_to(flow_run_id: UUID, attempt: Attempt) -> Answer | Refused | None:
+    """Return what an attempt was answered with, None where it was not, or why its answers do not count."""
     if attempt.resumed_at is None:
         return None
+    if attempt.is_disputed:
+        # Both of them were told that they decided, and an empty form leaves no trace of what it stood for.
+        return Refused("two people answered in the same moment, so that neither answer counts. Only one may answer")
     filled_in = await read_answer(_base_key(attempt.key, is_held=attempt.is_held), flow_run_id)
     marked = await read_mark(flow_run_id, attempt.key, filled_in) if filled_in else False
     return Answer(filled_in, attempt.resumed_at, "command" if marked else "form", attempt.number)
