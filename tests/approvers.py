@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -59,7 +60,7 @@ class Approver:
                 seen.add(key)
                 keyset = run.state.state_details.run_input_keyset
                 assert keyset is not None
-                self.pages.append(await client.read_flow_run_input(flow_run_id, keyset["description"]))
+                self.pages.append(json.loads(await client.read_flow_run_input(flow_run_id, keyset["description"])))
                 if answer is not None:
                     response = await client.resume_flow_run(flow_run_id, run_input=dict(answer))
                     self.said.append(response.status.value)

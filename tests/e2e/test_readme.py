@@ -21,6 +21,7 @@ ELSEWHERE = {
     "triptych down": "tests/e2e/conftest.py",
     "triptych up": "tests/e2e/conftest.py",
     "triptych bench --suite demo": "tests/e2e/test_demo.py",  # the same demo, with its processes watched
+    "triptych bench --suite approvals": "tests/e2e/test_ten_at_once.py",
     "triptych inbox src/triptych/samples/tickets.jsonl": "tests/e2e/test_demo.py",  # which runs this very command
 }
 """Commands that another test runs already, as it must to do anything at all."""

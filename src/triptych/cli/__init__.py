@@ -245,7 +245,7 @@ def demo(
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def bench(
     context: typer.Context,
-    suite: Annotated[str, typer.Option(help="Which benchmark: checkpoints or demo.")] = "checkpoints",
+    suite: Annotated[str, typer.Option(help="Which benchmark: approvals, checkpoints or demo.")] = "checkpoints",
     project: Project = None,
     as_json: Json = False,
 ) -> None:

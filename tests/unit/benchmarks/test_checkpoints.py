@@ -45,6 +45,6 @@ def test_the_readme_shows_the_committed_figures() -> None:
     assert with_figures(readme, result) != readme
 
 
-@pytest.mark.parametrize("suite", ["checkpoints", "demo"])
+@pytest.mark.parametrize("suite", ["approvals", "checkpoints", "demo"])
 def test_a_suite_can_be_run(suite: str) -> None:
     assert (PROJECT / "benchmarks" / f"{suite}.py").read_text().count("\ndef run(*, arguments") == 1
