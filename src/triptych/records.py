@@ -27,6 +27,8 @@ class PlannedCall(BaseModel):
 
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
+    says: str = ""
+    """What the model says before this call, in a ticket's recorded actions."""
 
 
 class Ticket(BaseModel):

@@ -76,7 +76,8 @@ def plan_for_ticket(ticket: Ticket) -> Plan:
         outcome, opening = "declined", "Our policy does not allow what you ask for."
     resolution = Resolution.model_validate({"outcome": outcome, "answer": _answer(opening, ticket)})
     return Plan(
-        turns=tuple(Turn(calls=(call,)) for call in actions), final=resolution.model_dump(exclude={"schema_version"})
+        turns=tuple(Turn(text=call.says, calls=(call,)) for call in actions),
+        final=resolution.model_dump(exclude={"schema_version"}),
     )
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import html
 import json
+import textwrap
 import unicodedata
 
 from triptych.records import ApprovalDecision, ApprovalRequest
 
+_wrap = textwrap.TextWrapper(width=64, replace_whitespace=False, drop_whitespace=False).wrap
+"""Either version of the UI shows that much of a line of code."""
 MOST_CHARACTERS = 8_000
 """Of one block. A page that has to be scrolled for minutes hides what it says."""
 _OTHERWISE = {
@@ -99,12 +102,12 @@ def _code(text: str) -> str:
 
 
 def block(text: str) -> str:
-    """Return others' words, indented as code."""
+    """Return others' words, indented as code; long lines go on in the next, where a dialog would hide their end."""
     rest = len(text) - MOST_CHARACTERS
     lines = text[:MOST_CHARACTERS].splitlines() or [""]
     if rest > 0:
         lines.append(f"[... {rest} more characters; `triptych approvals show` has them all]")
-    return "\n".join(f"    {_visible(line)}" for line in lines)
+    return "\n".join(f"    {part}" for line in lines for part in _wrap(_visible(line)) or [""])
 
 
 def _visible(text: str) -> str:

@@ -68,6 +68,13 @@ def test_the_amount_is_the_rules(value: float | None, shown: str) -> None:
     assert amount(request(amount_usd=value, arguments={"amount": "1.00 USD"})) == shown
 
 
+def test_a_long_line_goes_on_in_the_next() -> None:
+    words = " ".join(f"word-{number}" for number in range(40)) + " " + "y" * 200
+    shown = page(request(words=words)).rpartition("The customer's words:")[2]
+    assert max(map(len, shown.splitlines())) <= 68
+    assert "".join(shown.split()) == "".join(words.split())
+
+
 def test_a_long_text_is_cut_and_says_so() -> None:
     shown = page(request(words="x" * (MOST_CHARACTERS + 7)))
     assert "7 more characters" in shown
