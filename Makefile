@@ -28,7 +28,7 @@ up down: $(VENV)/.runtime
 	$(BIN)/triptych $@ $(ARGS)
 
 # Divided as tests/conftest.py says. For one test alone, or a debugger: make test SIDE_BY_SIDE= ARGS=...
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 test: $(VENV)/.dev
 	$(BIN)/pytest $(SIDE_BY_SIDE) $(if $(TRIPTYCH_SEED),--hypothesis-seed=$(TRIPTYCH_SEED)) $(ARGS)
 

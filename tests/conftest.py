@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from xdist.scheduler.loadscope import LoadScopeScheduling
 
-_KEEP = {"TRIPTYCH_REQUIRE", "TRIPTYCH_SEED", "TRIPTYCH_TAU_RETAIL"}
+_KEEP = {"TRIPTYCH_REQUIRE", "TRIPTYCH_SCREENSHOTS", "TRIPTYCH_SEED", "TRIPTYCH_TAU_RETAIL"}
 
 # Before anything imports Prefect, which reads its home when it is imported. A provider's key is removed as well: no
 # test can spend money by accident.
@@ -31,6 +29,7 @@ os.environ |= {
 pytest_plugins = [
     "pytester",
     "tests.components",
+    "tests.components.browser",
     "tests.components.machine",
     "tests.components.postgres",
     "tests.components.prefect_server",
@@ -48,22 +47,15 @@ def seed() -> int:
     return int(os.environ.get("TRIPTYCH_SEED", "0"))
 
 
-class _ByFile(LoadScopeScheduling):
-    """Gives a whole file to a process, and all of `e2e`, which shares one stack."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "tests/e2e" if file.startswith("tests/e2e/") else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Say how `make test` divides the tests among its processes."""
-    return _ByFile(config, log)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with `e2e`, which takes longest: were it last, every other process would wait for its end."""
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
+    """Say how `make test` divides the tests among its processes: by file, and together what shares the one stack.
+
+    It begins with what takes longest: were that last, every other process would wait for its end.
+    """
+    for item in items:
+        shares_the_stack = "up" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if shares_the_stack else str(item.path)))
+    items.sort(key=lambda item: ("e2e" not in item.path.parts, "up" not in getattr(item, "fixturenames", ())))
 
 
 def pytest_report_header() -> list[str]:

@@ -103,7 +103,7 @@ def run_demo(project: Path, *, leave: bool, approve: bool | None, as_json: bool,
             steps_executed_again=executed_again(read(_witness(settings))),
             effects_applied=applied,
             # A call that was denied has no effect.
-            effects_expected=undisturbed.result() - sum(each.outcome != "approved" for each in show.ledger().values()),
+            effects_expected=undisturbed.result() - sum(each.outcome != "approved" for _, each in show.ledger()),
             kills=len(show.killed),
             approvals=len(show.ledger()),
             tokens=sum(row["spending"]["input_tokens"] + row["spending"]["output_tokens"] for row in rows),
@@ -269,10 +269,15 @@ class _Show:
     def _approvals(self) -> Path:
         return self.settings.folder / "checkpoints" / "approvals"
 
-    def ledger(self) -> dict[str, ApprovalDecision]:
-        """Return what was decided, by flow run."""
-        files = self._approvals.glob("*/*/decision.json")
-        return {file.parts[-3]: ApprovalDecision.model_validate_json(file.read_bytes()) for file in files}
+    def ledger(self) -> list[tuple[ApprovalRequest, ApprovalDecision]]:
+        """Return what was asked and decided."""
+        return [
+            (
+                ApprovalRequest.model_validate_json(file.with_name("request.json").read_bytes()),
+                ApprovalDecision.model_validate_json(file.read_bytes()),
+            )
+            for file in sorted(self._approvals.glob("*/*/decision.json"))
+        ]
 
     def _runs(self) -> dict[str, tuple[str, str]]:
         """Return name and state of every ticket's flow run, by id."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from triptych.records import ApprovalDecision
+from triptych.records import ApprovalDecision, ApprovalRequest
+from triptych.runtime.approval.page import amount
 
 
 class DemoResult(BaseModel):
@@ -43,7 +44,7 @@ def print_closing(
     rows: list[dict[str, Any]],
     *,
     killed: list[str],
-    ledger: Mapping[str, ApprovalDecision],
+    ledger: Sequence[tuple[ApprovalRequest, ApprovalDecision]],
     leave: bool,
 ) -> None:
     """Print the closing table.
@@ -53,12 +54,10 @@ def print_closing(
         result: The figures.
         rows: The inbox's, a ticket each.
         killed: Names of the runs whose process was killed.
-        ledger: What was decided, by flow run.
+        ledger: What was asked and decided.
         leave: Whether the server ends with the demo, so that its links lead nowhere.
     """
-    table = Table(title="What happened", title_justify="left", title_style="bold")
-    for column in ("ticket", "outcome", "steps", "tokens", "cost", "seconds", ""):
-        table.add_column(column, no_wrap=True)
+    table = _table("What happened", "ticket", "outcome", "steps", "tokens", "cost", "seconds", "")
     for row in rows:
         spending = row["spending"]
         table.add_row(
@@ -66,18 +65,16 @@ def print_closing(
             row["outcome"],
             str(spending["steps"]),
             str(spending["input_tokens"] + spending["output_tokens"]),
-            f"${spending['cost_usd']:.4f}",
+            f"${spending['cost_usd']:.3f}",
             f"{row['duration_seconds']:.1f}",
-            ", ".join(_notes(row, killed, ledger)),
+            "killed" if f"ticket {row['ticket_id']}" in killed else "",
         )
     console.print(table)
+    if ledger:
+        console.print(_ledger(ledger))
     lines = [
         f"{result.completed} of {result.tickets} tickets handled in {result.seconds:.0f} s: {result.steps} steps, "
         f"{result.tokens} tokens, ${result.cost_usd:.4f} (what the scripted model's would cost; nothing was paid).",
-        *(
-            f"A person was asked: {each.outcome} by {each.claimed_name or 'nobody'} (a claim; Prefect knows no users)."
-            for each in ledger.values()
-        ),
         f"Processes killed: {result.kills}. Completed steps executed again: {result.steps_executed_again}. "
         f"Effects applied: {result.effects_applied} of {result.effects_expected} expected.",
     ]
@@ -94,7 +91,18 @@ def print_closing(
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
-def _notes(row: dict[str, Any], killed: list[str], ledger: Mapping[str, ApprovalDecision]) -> list[str]:
-    notes = ["killed"] if f"ticket {row['ticket_id']}" in killed else []
-    decision = ledger.get(row["flow_run_id"])
-    return notes if decision is None else [*notes, decision.outcome]
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        # What stands in it whole: eighty columns hold all of them.
+        table.add_column(column, no_wrap=True, overflow="fold")
+    return table
+
+
+def _ledger(ledger: Sequence[tuple[ApprovalRequest, ApprovalDecision]]) -> Table:
+    table = _table("Ledger", "asked about", "amount", "decided", "by (a claim)", "waited")
+    for request, decision in ledger:
+        waited = (decision.decided_at - request.asked_at).total_seconds()
+        by = decision.claimed_name or "nobody"
+        table.add_row(request.tool, amount(request), decision.outcome, by, f"{waited:.0f} s")
+    return table
