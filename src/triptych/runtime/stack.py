@@ -25,6 +25,8 @@ from triptych.runtime.services import Service, alone, end_marked, launch
 from triptych.settings import Settings
 
 POOL = "triptych"
+HELD_KEYS = "approval-"
+"""How the pause keys of our own waits for a person begin; see `triptych.runtime.approval.waiting`."""
 READY_SECONDS = 120.0
 """How long a service may take to answer; a new database on a slow disk needs most of a minute."""
 
@@ -318,18 +320,33 @@ def _free_orphans(api_url: str) -> None:
     """Schedule again what was under way when the last stack of this home went down.
 
     This server and its only worker are ours and have just begun, so a run that says it is running has no process. Left
-    so, it would fill its place in the pool for ever.
+    so, it would fill its place in the pool for ever. Nor has one whose process held it while a person was asked: left
+    so, nobody would be there to hear the answer.
     """
     running = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
-    body = {"flow_runs": {"state": running}, "sort": "ID_DESC", "limit": 200}
-    answer = _ask("POST", f"{api_url}/flow_runs/filter", body)
-    answer.raise_for_status()
-    for run in answer.json():
-        # Without a deployment nobody but its caller can run it again.
-        again = {"type": "SCHEDULED", "name": "Recovering", "message": "Goes on from its last checkpoint"}
-        state = again if run["deployment_id"] else {"type": "CRASHED", "message": "Its process is gone"}
-        url = f"{api_url}/flow_runs/{run['id']}/set_state"
-        _ask("POST", url, {"state": state, "force": True}).raise_for_status()
+    held = {"type": {"any_": ["PAUSED"]}, "name": {"any_": ["Paused"]}}
+    for state in (running, held):
+        body = {"flow_runs": {"state": state}, "sort": "ID_DESC", "limit": 200}
+        answer = _ask("POST", f"{api_url}/flow_runs/filter", body)
+        answer.raise_for_status()
+        for run in answer.json():
+            freed = _freed(run)
+            if freed is not None:
+                url = f"{api_url}/flow_runs/{run['id']}/set_state"
+                _ask("POST", url, {"state": freed, "force": True}).raise_for_status()
+
+
+def _freed(run: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """Return the state that follows for a run without its process; None for a pause that is a flow's own."""
+    details = run["state"]["state_details"]
+    if run["state_type"] == "PAUSED" and not (details["pause_key"] or "").startswith(HELD_KEYS):
+        return None
+    if run["state_type"] == "CANCELLING":
+        return {"type": "CANCELLED", "message": "Its process is gone"}
+    if run["deployment_id"] is None:
+        # Nobody but its caller can run it again.
+        return {"type": "CRASHED", "message": "Its process is gone"}
+    return {"type": "SCHEDULED", "name": "Recovering", "message": "Goes on from its last checkpoint"}
 
 
 def _is_free(port: int) -> bool:

@@ -17,8 +17,10 @@ from itertools import takewhile
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+from httpx import TransportError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
+from prefect.context import FlowRunContext
 from prefect.flow_runs import apause_flow_run, asuspend_flow_run
 from prefect.input.actions import aread_flow_run_input
 from prefect.states import Running
@@ -35,10 +37,15 @@ GRACE_SECONDS = 86_400.0
 answer; the recovery loop does so at once."""
 POLL_SECONDS = 1
 """How often a held run looks whether it was answered."""
+SLOT_LOOK = timedelta(seconds=225)
+"""How often Prefect looks whether a process still has its place under the limit of its deployment."""
+SLOT_MARGIN = timedelta(seconds=25)
+"""How long before that a run that has none lets go: long enough for a slow machine."""
 _KEY = re.compile(r"approval-(?P<request>[0-9a-f]{16})-(?P<number>\d+)(?P<held>-held)?")
 """The pause key of a request: by it our waits are told from a flow's own."""
 _LET_GO = "Letting go"
 """The state in which a held run goes on because its holding has ended: no answer."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 _logger = logging.getLogger(__name__)
 
@@ -139,7 +146,7 @@ async def wait(request: ApprovalRequest, number: int, *, refused: str, can_suspe
     """
     form = form_with(page(request, refused))
     flow_run_id = UUID(request.flow_run_id)
-    until = min(request.hold_until, request.deadline) if can_suspend else request.deadline
+    until = min(request.hold_until, request.deadline, _end_of_slot()) if can_suspend else request.deadline
     is_held = until > datetime.now(UTC)
     key = f"approval-{request.id}-{number}" + ("-held" if is_held else "")
     await save_form(form, _base_key(key, is_held=is_held), flow_run_id)
@@ -152,6 +159,10 @@ async def wait(request: ApprovalRequest, number: int, *, refused: str, can_suspe
         # What does not fit the form is judged from what is stored, as it is after a crash.
         with contextlib.suppress(ValidationError):
             await apause_flow_run(wait_for_input=form, key=key, timeout=_timeout(until), poll_interval=POLL_SECONDS)
+    except TransportError as error:
+        # The client has tried for a minute; a server that is moved or upgraded may take longer.
+        _logger.warning("The Prefect API does not answer (%s); the run stays held", type(error).__name__)
+        await _until_resumed(flow_run_id)
     finally:
         end.cancel()
 
@@ -191,6 +202,33 @@ async def _count_no_execution(flow_run_id: UUID) -> None:
         run = await client.read_flow_run(flow_run_id)
         policy = run.empirical_policy.model_copy(update={"resuming": True})
         await client.update_flow_run(flow_run_id, empirical_policy=policy)
+
+
+def _end_of_slot() -> datetime:
+    """Return until when a run may be held although the server has taken its place under its deployment's limit.
+
+    It does so with every run that is paused, and does not give it back. Prefect ends a process that is found without.
+    """
+    context = FlowRunContext.get()
+    run = None if context is None else context.flow_run
+    if context is None or run is None or run.state is None:
+        return _NEVER
+    if run.state.state_details.deployment_concurrency_lease_id is None:
+        return _NEVER
+    began = cast(datetime, context.start_time)
+    # Not one timedelta by the other: the clock of a run is of a class that cannot be divided.
+    looks = (datetime.now(UTC) - began).total_seconds() // SLOT_LOOK.total_seconds()
+    return began + (looks + 1) * SLOT_LOOK - SLOT_MARGIN
+
+
+async def _until_resumed(flow_run_id: UUID) -> None:
+    while True:
+        with contextlib.suppress(TransportError):
+            async with get_client() as client:
+                run = await client.read_flow_run(flow_run_id)
+            if run.state is None or run.state.type != StateType.PAUSED:
+                return
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _end_hold(flow_run_id: UUID, until: datetime, *, is_deadline: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -15,7 +15,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from tests.approvers import Approver
 from tests.components.postgres import Postgres
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.timeout(120)
 Answer: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
 
+EMPTY: Answer = {}
 YES: Answer = {"approve": True, "name": "Mia"}
 ANSWERS: list[Answer] = [YES, {"name": "Max", "reason": "no"}, {"approve": True, "name": "Ann"}, {"name": "Tom"}]
 
@@ -43,7 +44,7 @@ class OnPostgres:
         self._url = url
 
     @contextmanager
-    def late(self, flow_run_id: str) -> Iterator[Callable[[], int]]:
+    def late(self, flow_run_id: str) -> Generator[Callable[[], int]]:
         """Keep the server from changing a flow run meanwhile; gives how many requests want to."""
         with psycopg.connect(self._url) as keeper, psycopg.connect(self._url, autocommit=True) as watcher:
             keeper.execute("SELECT 1 FROM flow_run WHERE id = %s FOR UPDATE", [flow_run_id])
@@ -62,10 +63,14 @@ def on_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @contextmanager
-def case_on(server: PrefectServer, folder: Path, **policy: Any) -> Iterator[Case]:
+def case_on(server: PrefectServer, folder: Path, **policy: Any) -> Generator[Case]:
     (folder / "store").mkdir(parents=True)
-    settings = {PREFECT_API_URL: server.api_url, PREFECT_HOME: server.home}
-    with temporary_settings(settings), OrderDesk(f"sqlite:///{folder / 'desk.sqlite'}") as desk:
+    with (
+        temporary_settings(
+            {PREFECT_API_URL: server.api_url, PREFECT_HOME: server.home, PREFECT_LOGGING_TO_API_ENABLED: False}
+        ),
+        OrderDesk(f"sqlite:///{folder / 'desk.sqlite'}") as desk,
+    ):
         desk.load(RECORDS)
         runs = DurableRuns(CheckpointStore(location=str(folder / "store")), folder)
         yield Case(runs, desk, ask_for(("#A", 20.0)), **policy)
@@ -138,7 +143,7 @@ async def _one_of_them_decides(server: PrefectServer, folder: Path, answers: lis
 
 @pytest.mark.parametrize("turn", range(3))
 async def test_one_of_several_decides_on_sqlite(prefect_server: PrefectServer, tmp_path: Path, turn: int) -> None:
-    answers = [*ANSWERS, {}]
+    answers = [*ANSWERS, EMPTY]
     await _one_of_them_decides(prefect_server, tmp_path / "case", answers[turn:] + answers[:turn])
 
 
@@ -160,7 +165,8 @@ async def _two_are_accepted(on_postgres: OnPostgres, people: People, first: Answ
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "then", "paid"), [({}, YES, YES, [20.0]), (YES, {}, {"name": "Max"}, []), ({}, {}, YES, [20.0])]
+    ("first", "second", "then", "paid"),
+    [(EMPTY, YES, YES, [20.0]), (YES, EMPTY, {"name": "Max"}, []), (EMPTY, EMPTY, YES, [20.0])],
 )
 async def test_an_empty_form_beside_another_decides_nothing(
     on_postgres: OnPostgres, tmp_path: Path, first: Answer, second: Answer, then: Answer, paid: list[float]
@@ -185,7 +191,7 @@ async def test_an_empty_form_beside_another_decides_nothing(
 
 
 async def test_when_nobody_answers_again_the_policy_does(on_postgres: OnPostgres, tmp_path: Path) -> None:
-    people = People(on_postgres.server, lambda people: _two_are_accepted(on_postgres, people, {}, YES))
+    people = People(on_postgres.server, lambda people: _two_are_accepted(on_postgres, people, EMPTY, YES))
     with case_on(on_postgres.server, tmp_path / "case", time_to_live_seconds=6) as case:
         run = await case.runs.execute(lambda: case.body(people))
         assert run.result == "Done."
