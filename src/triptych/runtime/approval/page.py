@@ -13,8 +13,8 @@ import unicodedata
 
 from triptych.records import ApprovalDecision, ApprovalRequest
 
-_wrap = textwrap.TextWrapper(width=64, replace_whitespace=False, drop_whitespace=False).wrap
-"""Either version of the UI shows that much of a line of code."""
+_wrap = textwrap.TextWrapper(width=54, replace_whitespace=False).wrap
+"""The dialogs of both versions of the UI show that much of a line of code."""
 MOST_CHARACTERS = 8_000
 """Of one block. A page that has to be scrolled for minutes hides what it says."""
 _OTHERWISE = {

@@ -71,7 +71,7 @@ def test_the_amount_is_the_rules(value: float | None, shown: str) -> None:
 def test_a_long_line_goes_on_in_the_next() -> None:
     words = " ".join(f"word-{number}" for number in range(40)) + " " + "y" * 200
     shown = page(request(words=words)).rpartition("The customer's words:")[2]
-    assert max(map(len, shown.splitlines())) <= 68
+    assert max(map(len, shown.splitlines())) <= 58
     assert "".join(shown.split()) == "".join(words.split())
 
 
