@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Generator, Iterator
@@ -18,10 +19,10 @@ from tests.components.locate import CHECKOUT
 from tests.e2e.prefect_ui import PATIENCE_SECONDS, V1, V2, ResumeDialog
 from tests.e2e.stack import Up
 from tests.e2e.waiting_runs import BIG, edited_policy, effects, is_decided, ledger, resume, start
-from triptych.loop.desk import OrderDesk
 from triptych.loop.desk.schema import orders
 from triptych.records import ApprovalDecision
 from triptych.runtime.approval.judging import UNIDENTIFIED
+from triptych.samples import SAMPLES
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -110,6 +111,8 @@ def runs(up: Up) -> Iterator[dict[Way, str]]:
     """A run for each way, that waits or soon will; none still waits afterwards."""
     ways = [(case, pages, state) for case, both in CASES.items() for pages, state in both]
     started: dict[Way, str] = {}
+    # Whatever another test approved.
+    _put_order_back(up)
     with _no_limits(up):
         try:
             with edited_policy(up, hold_for_seconds=0):
@@ -138,7 +141,7 @@ def window(chromium: Browser) -> Iterator[BrowserContext]:
     """One for all, so that the pages' scripts are loaded once."""
     # So wide that a notice in the corner does not lie on a dialog's button, where it stays for six seconds; so high
     # that a dialog need not be scrolled, and so sharp that its picture can be shown.
-    context = chromium.new_context(viewport={"width": 1600, "height": 1640}, device_scale_factor=1.5)
+    context = chromium.new_context(viewport={"width": 1600, "height": 1800}, device_scale_factor=1.25)
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     expect.set_options(timeout=1000 * PATIENCE_SECONDS)
     yield context
@@ -177,15 +180,19 @@ def _assert_shows_the_request(dialog: ResumeDialog, instruction: str) -> None:
 
 
 @pytest.fixture
-def order_put_back(up: Up) -> Iterator[None]:
-    """Undoes what an approved call did to the order, which the others ask about as well."""
-    with OrderDesk(up.desk_url) as desk:
-        order = desk.order(ORDER)
-    assert order is not None
+def order_put_back(up: Up, runs: dict[Way, str]) -> Iterator[None]:
+    """Undoes what an approved call did to the order, once everybody has asked about it."""
+    for run in runs.values():
+        up.wait_for(run, SUSPENDED, PAUSED, *ENDED)
     yield
+    _put_order_back(up)
+
+
+def _put_order_back(up: Up) -> None:
+    record = json.loads((SAMPLES / "orders.json").read_text())[ORDER]
     engine = create_engine(up.desk_url)
     with engine.begin() as connection:
-        connection.execute(update(orders).where(orders.c.id == ORDER).values(record=order))
+        connection.execute(update(orders).where(orders.c.id == ORDER).values(record=record))
     engine.dispose()
 
 
@@ -194,17 +201,6 @@ def test_the_newer_pages_are_the_default(up: Up, window: BrowserContext) -> None
     page.goto(_ui_url(up))
     expect(page).to_have_url(re.compile(f"^{_ui_url(up)}/v2/"))
     page.close()
-
-
-@by_each_way("approve")
-@pytest.mark.usefixtures("order_put_back")
-def test_ticked_and_named_it_is_approved(asked: Asked) -> None:
-    asked.dialog.switch.click()
-    asked.dialog.text("Name").fill("Mia Manager")
-    asked.answer()
-    decision = asked.decision
-    assert (decision.outcome, decision.claimed_name, decision.way) == ("approved", "Mia Manager", "form")
-    assert asked.done == [("cancel_pending_order", {"order_id": ORDER, "reason": "ordered by mistake"})]
 
 
 @by_each_way("deny")
@@ -231,6 +227,17 @@ def test_an_empty_form_is_a_denial(asked: Asked) -> None:
     asked.answer()
     assert (asked.decision.outcome, asked.decision.claimed_name) == ("denied", UNIDENTIFIED)
     assert asked.done == []
+
+
+@by_each_way("approve")
+@pytest.mark.usefixtures("order_put_back")
+def test_ticked_and_named_it_is_approved(asked: Asked) -> None:
+    asked.dialog.switch.click()
+    asked.dialog.text("Name").fill("Mia Manager")
+    asked.answer()
+    decision = asked.decision
+    assert (decision.outcome, decision.claimed_name, decision.way) == ("approved", "Mia Manager", "form")
+    assert asked.done == [("cancel_pending_order", {"order_id": ORDER, "reason": "ordered by mistake"})]
 
 
 @by_each_way("wrong")

@@ -48,7 +48,7 @@ def test_a_person_decides_and_it_is_applied_once(up: Up) -> None:
     (row,) = up.json("approvals")
     assert (row["flow_run_id"], row["amount_usd"] > 500, row["seconds_left"] > 80_000) == (approved, True, True)
     assert up.json("approvals", "approve", row["id"][:8], "--name", "Mia Manager")["flow_run_id"] == approved
-    assert "no pending request" in up.run("approvals", "deny", row["id"], "--name", "Max", code=2).stderr
+    assert "no longer pending" in up.run("approvals", "deny", row["id"], "--name", "Max", code=2).stderr
     for run in runs:
         assert up.wait_for(run, "Completed", "Failed")["state_name"] == "Completed"
         lines = [line for line in read(up.witness) if line.run.startswith(run)]

@@ -195,6 +195,8 @@ def inbox(
                 for row in report["rows"]
             ],
         )
+        if waiting := sum(row["status"] == "waiting" for row in report["rows"]):
+            note(f"{waiting} of them wait for a person: `triptych approvals` lists what is asked")
         for row in report["rows"]:
             if row["status"] == "failed":
                 before = " (in an earlier run; --again runs it again)" if row["earlier"] else ""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
 from triptych.cli.terminal import Json, connected, out, print_json, table
+from triptych.errors import ConfigurationError
 from triptych.settings import Settings
 
 app = typer.Typer(help="What waits for a person: list it, approve it, deny it.", invoke_without_command=True)
 Request = Annotated[str, typer.Argument(help="The request's id, or its beginning.")]
 Name = Annotated[
-    str, typer.Option(prompt="Your name", help="Who decides. Recorded as a claim: Prefect knows no users.")
+    str | None, typer.Option(help="Who decides; at a terminal you are asked. A claim: Prefect knows no users.")
 ]
 Reason = Annotated[str, typer.Option(help="Why; the agent is told the reason of a denial.")]
 Fingerprint = Annotated[
@@ -26,6 +28,8 @@ Fingerprint = Annotated[
 def _approvals(context: typer.Context, as_json: Json = False) -> None:
     """List what waits for a person."""
     if context.invoked_subcommand is not None:
+        if as_json:
+            raise ConfigurationError(f"write --json behind it: triptych approvals {context.invoked_subcommand} --json")
         return
     settings = Settings()
     connected(settings)
@@ -47,17 +51,16 @@ def _approvals(context: typer.Context, as_json: Json = False) -> None:
         print_json(found)
         return
     table(
-        "Waiting for a person",
-        ["request", "tool", "amount", "waits", "left", "asked of", "asked because"],
+        "Waiting for a person (amounts in USD)",
+        ["request", "tool", "amount", "waits", "left", "asked of"],
         [
             [
                 row["id"],
                 row["tool"],
-                "unknown" if row["amount_usd"] is None else f"{row['amount_usd']:.2f} USD",
+                "unknown" if row["amount_usd"] is None else f"{row['amount_usd']:.2f}",
                 _duration(row["age_seconds"]),
                 _duration(row["seconds_left"]),
                 row["asked_of"],
-                row["why"],
             ]
             for row in found
         ],
@@ -84,16 +87,18 @@ def show(request: Request, as_json: Json = False) -> None:
         decided = None if decision is None else decision.model_dump(mode="json")
         print_json({"request": asked.model_dump(mode="json"), "decision": decided})
     else:
-        out.print(page(asked) if decision is None else entry(asked, decision), markup=False, highlight=False)
+        text = page(asked, whole=True) if decision is None else entry(asked, decision, whole=True)
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
 def approve(
     request: Request,
-    name: Name,
+    name: Name = None,
     reason: Reason = "",
     arguments: Annotated[
-        str, typer.Option(help='Approve it changed: a JSON object of the arguments that change, like {"amount": 20}.')
+        str,
+        typer.Option(help='Approve it changed: a JSON object of the arguments that change, like {"reason": "..."}.'),
     ] = "",
     fingerprint: Fingerprint = None,
     as_json: Json = False,
@@ -105,13 +110,17 @@ def approve(
 
 @app.command()
 def deny(
-    request: Request, name: Name, reason: Reason = "", fingerprint: Fingerprint = None, as_json: Json = False
+    request: Request, name: Name = None, reason: Reason = "", fingerprint: Fingerprint = None, as_json: Json = False
 ) -> None:
     """Do not let the agent do it; the agent is told the reason and goes on."""
     _decide(request, {"approve": False, "name": name, "reason": reason, "fingerprint": fingerprint}, as_json=as_json)
 
 
 def _decide(request: str, decision: dict[str, Any], *, as_json: bool) -> None:
+    if decision["name"] is None:
+        if not sys.stdin.isatty():
+            raise ConfigurationError("a decision needs the name of who decides: give --name")
+        decision["name"] = typer.prompt("Your name")
     settings = Settings()
     connected(settings)
     from triptych.runtime.approval.pending import Command, decide_by_command, load_store

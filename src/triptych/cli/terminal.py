@@ -10,15 +10,16 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
+from rich.text import Text
 
 from triptych.errors import ConfigurationError
 from triptych.settings import Settings
 
-out = Console()
-progress = Console(stderr=True)
+out = Console(emoji=False)
+progress = Console(stderr=True, emoji=False)
 """What a command is doing; standard output is for what it found."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def say(line: str) -> None:
@@ -48,10 +49,12 @@ def print_json(value: Any) -> None:
 def table(title: str, columns: list[str], rows: list[list[object]]) -> None:
     """Print what a command found, for a person."""
     shown = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        shown.add_column(column, no_wrap=True)
+    for number, column in enumerate(columns):
+        cells = [str(row[number] or "") for row in rows]
+        # What a reader copies stands whole; in a narrow window the rest is folded.
+        shown.add_column(column, overflow="fold", min_width=max(map(len, cells), default=0) if number == 0 else None)
     for row in rows:
-        shown.add_row(*("" if cell is None else str(cell) for cell in row))
+        shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     out.print(shown)
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeAlias, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_ai import ApprovalRequired, RunContext
 from pydantic_ai.tools import ToolFuncContext
 from pydantic_core import to_jsonable_python
 
+from triptych.errors import ConfigurationError
 from triptych.loop.deps import DeskDeps
 
 P = ParamSpec("P")
@@ -24,6 +26,7 @@ APPROVAL = "approval"
 """The key in a tool's metadata that says whether its calls may need a person."""
 _THRESHOLD = "approval_threshold_usd"
 _AMOUNT = "amount_usd"
+_WHY = "why"
 _CHANGED = "changed_by_a_person"
 _CENT = 0.005
 
@@ -41,6 +44,11 @@ class Ask(BaseModel):
     """Whether the tool allows that a call is done because nobody answered."""
     changed_arguments: dict[str, Any] | None = None
     """What a person changed the call's arguments to, where that has to be asked about again."""
+
+    @field_validator("amount_usd")
+    @classmethod
+    def _is_an_amount(cls, value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
 
 
 Rule: TypeAlias = Callable[[RunContext[Any], Mapping[str, Any]], Ask | None]
@@ -87,7 +95,7 @@ def approved(ask: Ask, *, is_changed: bool) -> dict[str, Any]:
         ask: What was approved.
         is_changed: Whether the person changed the arguments.
     """
-    return {_AMOUNT: ask.amount_usd, _CHANGED: is_changed}
+    return {_AMOUNT: ask.amount_usd, _WHY: ask.why, _CHANGED: is_changed}
 
 
 def asking(
@@ -103,7 +111,14 @@ def asking(
         function: The tool.
         rule: Which of its calls a person is asked about.
         policy_may_approve: Whether the policy may let a call go when nobody answers.
+
+    Raises:
+        ConfigurationError: the rule is asynchronous.
     """
+    if inspect.iscoroutinefunction(rule):
+        raise ConfigurationError(
+            f"the rule about approval of {function.__name__} is asynchronous; write it without async"
+        )
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -132,8 +147,8 @@ def _is_what_was_approved(ctx: RunContext[Any], ask: Ask) -> bool:
     metadata = _metadata(ctx)
     amount = metadata.get(_AMOUNT)
     if ask.amount_usd is None or amount is None:
-        return ask.amount_usd is None and amount is None
-    # Written so that a NaN is never what was approved.
+        # Unknown as it was, and for the same reason: not because the rule failed this time.
+        return ask.amount_usd is None and amount is None and ask.why == metadata.get(_WHY)
     return ask.amount_usd < amount + _CENT and (bool(metadata.get(_CHANGED)) or ask.amount_usd > amount - _CENT)
 
 

@@ -76,6 +76,7 @@ async def run_durable(
     try:
         result = await agent.run(prompt, deps=deps, usage_limits=limits.usage_limits(), metadata=metadata)
         first = execution.first_tokens.get(result.run_id)
+        settled, notes = set[str](), list[str]()
         while policy is not None and isinstance(result.output, DeferredToolRequests):
             conversation = result.conversation_id
             caller = Caller(
@@ -85,9 +86,11 @@ async def run_durable(
                 explanation=_last_words(result.all_messages()),
                 parameters=execution.tools.get(conversation, {}),
             )
-            answers = await decide(result.output, caller, policy)
+            answers = await decide(result.output, caller, policy, settled)
+            notes += [answers.note] if answers.note else []
+            requests = result.usage.requests
             result = await agent.run(
-                answers.note,
+                "\n".join(notes) or None,
                 deps=deps,
                 usage_limits=limits.usage_limits(),
                 usage=result.usage,
@@ -95,6 +98,8 @@ async def run_durable(
                 message_history=result.all_messages(),
                 deferred_tool_results=answers.results,
             )
+            # A round that ends with another request for approval has told the model nothing.
+            notes = notes if result.usage.requests == requests else []
     except UnexpectedModelBehavior as error:
         # The model's answers did not fit what was asked of it: a result of this run, not a fault of the house.
         raise LoopError(f"agent {agent.name!r}: {error}") from error

@@ -53,7 +53,8 @@ class RecoveryPolicy(BaseModel):
     poll_seconds: float = Field(default=2.0, gt=0)
     """How often the loop looks."""
     settle_seconds: float = Field(default=60.0, ge=0)
-    """How long it waits for the worker's last word; a worker that died with the run never gives one."""
+    """How long it waits for the worker's last word; a worker that died with the run never gives one. One that has been
+    heard of since then has only much to do, and is waited for three times as long."""
     max_attempts: int = Field(default=5, ge=1)
     """How many executions a run gets in all."""
     backoff_seconds: float = Field(default=2.0, ge=0)
@@ -137,9 +138,11 @@ async def _is_settled(client: PrefectClient, run: FlowRun, policy: RecoveryPolic
     if run.state is None:
         return False
     since = run.state.timestamp
-    if datetime.now(UTC) - since >= timedelta(seconds=policy.settle_seconds):
+    patience = timedelta(seconds=policy.settle_seconds)
+    waited = datetime.now(UTC) - since
+    if waited >= 3 * patience or await _worker_is_done(client, run, since):
         return True
-    return await _worker_is_done(client, run, since)
+    return waited >= patience and not await _worker_was_heard(client, run, datetime.now(UTC) - patience)
 
 
 def _lost_its_store(run: FlowRun) -> bool:
@@ -170,6 +173,14 @@ async def _bring_back(client: PrefectClient, run: FlowRun, policy: RecoveryPolic
         Scheduled(name="Recovering", scheduled_time=cast(Any, when), message="Goes on from its last checkpoint"),
     )
     return [f"{run.name}: {why} in execution {run.run_count}, and is brought back"]
+
+
+async def _worker_was_heard(client: PrefectClient, run: FlowRun, since: datetime) -> bool:
+    """Whether a worker that may have the dead process in its care has given a sign of life."""
+    if run.work_pool_name is None:
+        return False
+    workers = await client.read_workers_for_work_pool(run.work_pool_name)
+    return any(worker.last_heartbeat_time and worker.last_heartbeat_time >= since for worker in workers)
 
 
 async def _worker_is_done(client: PrefectClient, run: FlowRun, since: datetime) -> bool:

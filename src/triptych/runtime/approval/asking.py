@@ -15,11 +15,11 @@ from prefect.context import FlowRunContext
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 from pydantic_ai.messages import ToolCallPart
 
-from triptych.errors import ApprovalExpired, ConfigurationError
+from triptych.errors import ApprovalExpired, ConfigurationError, LoopError
 from triptych.loop.approvals import Ask, approved
 from triptych.records import ApprovalDecision, ApprovalRequest
 from triptych.runtime.approval.announcing import announce
-from triptych.runtime.approval.judging import Answer, Refused, expired, judged
+from triptych.runtime.approval.judging import Answer, Refused, expired, is_plain, judged
 from triptych.runtime.approval.ledger import Ledger
 from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.approval.waiting import answer_to, attempts, wait
@@ -48,15 +48,17 @@ class Answers(NamedTuple):
     """What the agent has to be told beside the results: which calls a person changed."""
 
 
-async def decide(requests: DeferredToolRequests, caller: Caller, policy: ApprovalPolicy) -> Answers:
+async def decide(requests: DeferredToolRequests, caller: Caller, policy: ApprovalPolicy, settled: set[str]) -> Answers:
     """Have each call decided, one after the other; ends this process where a person takes longer than the run is held.
 
     Args:
         requests: What the agent run ended with.
         caller: Whose calls they are.
         policy: In force for what has not been asked yet.
+        settled: The ids of the requests that earlier rounds of this agent run settled; these are added.
 
     Raises:
+        LoopError: a call that was approved asks about the same again.
         ApprovalExpired: nobody answered, and the policy says fail. The operator sees it as the run's failure.
         ConfigurationError: outside a flow, or for calls that something else executes.
         Pause: Prefect's signal that ends this process; not an error.
@@ -72,8 +74,19 @@ async def decide(requests: DeferredToolRequests, caller: Caller, policy: Approva
     desk = _Desk(execution, caller, policy, can_suspend=context.flow_run.deployment_id is not None)
     results, notes = DeferredToolResults(), list[str]()
     for call in requests.approvals:
+        if not is_plain(call.args_as_dict()):
+            results.approvals[call.tool_call_id] = ToolDenied(
+                "Its arguments cannot be shown to a person as they are (a number that is not finite, say), so nobody "
+                "was asked, and it was not done."
+            )
+            continue
         ask = Ask.model_validate(requests.metadata.get(call.tool_call_id) or {"why": "the tool asks for it"})
         request, decision = await desk.settled(call, ask)
+        if request.id in settled:
+            raise LoopError(
+                f"{call.tool_name} was approved and asks about the same again: what it would do does not stay the same"
+            )
+        settled.add(request.id)
         if decision.outcome != "approved":
             results.approvals[call.tool_call_id] = _denial(request, decision)
             continue
@@ -83,7 +96,9 @@ async def decide(requests: DeferredToolRequests, caller: Caller, policy: Approva
         # The tool holds against it what it is about to do.
         results.metadata[call.tool_call_id] = approved(ask, is_changed=is_changed)
         if is_changed:
-            notes.append(f"A person approved {call.tool_name} with other arguments, and so it was called: {arguments}")
+            notes.append(
+                f"A person approved {call.tool_name} with other arguments, which its result is of: {arguments}"
+            )
     return Answers(results, "\n".join(notes) or None)
 
 

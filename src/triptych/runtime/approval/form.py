@@ -21,12 +21,15 @@ class ApprovalForm(RunInput):
     arguments: str = Field(
         default="",
         max_length=20_000,
-        description='Only to approve it changed: a JSON object of the arguments that change, like {"amount": 20}.',
+        description='Only to approve it changed: a JSON object of the arguments that change, like {"reason": "..."}.',
+    )
+    request: str = Field(
+        default="", max_length=100, description="Leave it as it is: which request you answer. For another, it is void."
     )
 
 
-def form_with(description: str) -> type[ApprovalForm]:
-    """Return the form with a page above its fields."""
+def form_with(description: str, request_id: str) -> type[ApprovalForm]:
+    """Return the form of one request, with a page above its fields."""
 
     class Form(ApprovalForm):
         @classmethod
@@ -34,7 +37,7 @@ def form_with(description: str) -> type[ApprovalForm]:
             await _save(cls, keyset, flow_run_id)
 
     Form.__name__ = ApprovalForm.__name__
-    return Form.with_initial_data(description=description)
+    return Form.with_initial_data(description=description, request=request_id)
 
 
 async def save_form(form: type[ApprovalForm], base_key: str, flow_run_id: UUID) -> None:

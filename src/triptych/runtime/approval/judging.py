@@ -9,9 +9,11 @@ from typing import Any, Literal, NamedTuple, cast
 
 from jsonschema import Draft202012Validator, SchemaError
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
 from triptych.records import ApprovalDecision, ApprovalRequest
 from triptych.runtime.approval.form import ApprovalForm
+from triptych.runtime.digest import digest_of
 
 UNIDENTIFIED = "unidentified"
 """Who decided where nobody gave a name."""
@@ -42,10 +44,13 @@ def judged(request: ApprovalRequest, answer: Answer) -> ApprovalDecision | Refus
     except ValidationError as error:
         # The server checks the form's schema first; whoever got past that has still approved nothing.
         return Refused(f"the form does not fit: {error.errors(include_url=False)[0]['msg']}")
-    name = form.name.strip()
+    # Without a letter or a digit it is no name, whatever a browser makes of it.
+    name = form.name.strip() if any(map(str.isalnum, form.name)) else ""
     if answer.resumed_at >= request.deadline:
         late = f"; {name or 'somebody'} answered after the deadline" if answer.filled_in else ""
         return expired(request, answer.resumed_at, answer.attempts, note=late)
+    if form.request.strip() not in ("", request.id):
+        return Refused(f"it was meant for another request, {form.request.strip()}")
     outcome: Literal["approved", "denied"] = "approved" if form.approve and name else "denied"
     reason, arguments = form.reason.strip(), None
     if form.approve and not name:
@@ -108,7 +113,7 @@ def changed_arguments(request: ApprovalRequest, text: str) -> dict[str, Any] | N
         raise ValueError("what this tool takes is not known, so it can be approved or denied as it stands only")
     try:
         changes: object = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not a JSON object: {error}") from None
     if not isinstance(changes, dict):
         raise ValueError("not a JSON object")
@@ -123,7 +128,19 @@ def changed_arguments(request: ApprovalRequest, text: str) -> dict[str, Any] | N
         raise ValueError(
             "; ".join(f"{'.'.join(map(str, each.path)) or 'arguments'}: {each.message}" for each in problems)
         )
-    return None if arguments == request.arguments else arguments
+    if not is_plain(arguments):
+        raise ValueError("a number is not finite, a character is none, or it is nested too deeply")
+    # By digest: to Python, 1 and true are the same.
+    return None if digest_of(arguments) == digest_of(request.arguments) else arguments
+
+
+def is_plain(arguments: Mapping[str, Any]) -> bool:
+    """Whether a call's arguments can be written down as JSON, and read again as they are."""
+    try:
+        json.dumps(arguments, allow_nan=False, ensure_ascii=False).encode()
+        return bool(from_json(to_json(arguments)) == arguments)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _refuse_constant(name: str) -> Any:

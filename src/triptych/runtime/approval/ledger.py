@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeVar
 
+from triptych.errors import CheckpointTorn
 from triptych.records import ApprovalDecision, ApprovalRequest, Record
 from triptych.runtime.store import CheckpointStore
 
@@ -39,8 +40,14 @@ class Ledger(NamedTuple):
         return [(part[1], part[2]) for part in parts if len(part) == 4 and part[3] == "request.json"]
 
     async def _read(self, flow_run_id: str, request_id: str, what: str, record: type[RecordT]) -> RecordT | None:
-        content = await self.store.read(_key(flow_run_id, request_id, what))
-        return None if content is None else record.model_validate_json(content)
+        key = _key(flow_run_id, request_id, what)
+        content = await self.store.read(key)
+        try:
+            return None if content is None else record.model_validate_json(content)
+        except ValueError as error:
+            raise CheckpointTorn(
+                f"{key} is not whole, or of another version of Triptych; nothing was decided"
+            ) from error
 
     async def _write(self, flow_run_id: str, request_id: str, what: str, record: Record) -> None:
         await self.store.write(_key(flow_run_id, request_id, what), record.model_dump_json().encode())

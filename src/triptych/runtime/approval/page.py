@@ -13,7 +13,7 @@ import unicodedata
 
 from triptych.records import ApprovalDecision, ApprovalRequest
 
-_wrap = textwrap.TextWrapper(width=54, replace_whitespace=False).wrap
+_wrap = textwrap.TextWrapper(width=54, replace_whitespace=False, drop_whitespace=False, expand_tabs=False).wrap
 """The dialogs of both versions of the UI show that much of a line of code."""
 MOST_CHARACTERS = 8_000
 """Of one block. A page that has to be scrolled for minutes hides what it says."""
@@ -30,13 +30,17 @@ _DONE = {
 }
 
 
-def page(request: ApprovalRequest, refused: str = "") -> str:
+def page(request: ApprovalRequest, refused: str = "", *, whole: bool = False) -> str:
     """Return what the approver reads.
 
     Args:
         request: What is asked.
         refused: Why an earlier answer could not be used; empty where there was none.
+        whole: Whether long texts are shown to their end.
     """
+    most = None if whole else MOST_CHARACTERS
+    # The short ones first: a long one cannot hide them.
+    arguments = dict(sorted(request.arguments.items(), key=lambda item: len(json.dumps(item[1]))))
     lines = [f"## May the agent do this? ({_code(request.tool)})", ""]
     if refused:
         lines += ["**The last answer could not be used, so you are asked again:**", "", block(refused), ""]
@@ -45,27 +49,32 @@ def page(request: ApprovalRequest, refused: str = "") -> str:
         f"- **Asked because:** {_code(request.why)}",
         f"- **Asked of:** {_code(request.asked_of) if request.asked_of else 'whoever may decide'}",
         f"- **If nobody answers** by {request.deadline:%Y-%m-%d %H:%M:%S} UTC: {_otherwise(request)}.",
-        f"- **Fingerprint:** `{request.fingerprint[:16]}` (request `{request.id}`)",
+        f"- **Request:** `{request.id}`, fingerprint `{request.fingerprint}`",
         "",
         "What it would be called with:",
         "",
-        block(json.dumps(request.arguments, indent=1, ensure_ascii=True)),
+        block(json.dumps(arguments, indent=1, ensure_ascii=True), most),
         "",
         "What the agent says about it:",
         "",
-        block(request.explanation or "(nothing)"),
+        block(request.explanation or "(nothing)", most),
         "",
         "The customer's words:",
         "",
-        block(request.words),
+        block(request.words, most),
     ]
     return "\n".join(lines)
 
 
-def entry(request: ApprovalRequest, decision: ApprovalDecision) -> str:
+def entry(request: ApprovalRequest, decision: ApprovalDecision, *, whole: bool = False) -> str:
     """Return a decided request, as it stands on the run's page."""
+    # The amount is that of the call as it was asked about.
+    changed = decision.arguments is not None
+    what = (
+        f", with other arguments: {_code(request.tool)}" if changed else f": {_code(request.tool)}, {amount(request)}"
+    )
     lines = [
-        f"## {_DONE[decision.outcome]}: {_code(request.tool)}, {amount(request)}",
+        f"## {_DONE[decision.outcome]}{what}",
         "",
         f"- **By:** {_by(decision)}",
         f"- **At:** {decision.decided_at:%Y-%m-%d %H:%M:%S} UTC, asked {request.asked_at:%Y-%m-%d %H:%M:%S} UTC "
@@ -75,7 +84,7 @@ def entry(request: ApprovalRequest, decision: ApprovalDecision) -> str:
     ]
     if decision.arguments is not None:
         lines += ["**Changed by that person.** It is called with:", "", block(json.dumps(decision.arguments, indent=1))]
-    return "\n".join([*lines, "", "---", "", page(request)])
+    return "\n".join([*lines, "", "---", "", page(request, whole=whole)])
 
 
 def amount(request: ApprovalRequest) -> str:
@@ -101,10 +110,10 @@ def _code(text: str) -> str:
     return f"`{html.escape(_visible(' '.join(text.split())), quote=False).replace('`', chr(39))}`"
 
 
-def block(text: str) -> str:
+def block(text: str, most: int | None = MOST_CHARACTERS) -> str:
     """Return others' words, indented as code; long lines go on in the next, where a dialog would hide their end."""
-    rest = len(text) - MOST_CHARACTERS
-    lines = text[:MOST_CHARACTERS].splitlines() or [""]
+    rest = 0 if most is None else len(text) - most
+    lines = text[:most].splitlines() or [""]
     if rest > 0:
         lines.append(f"[... {rest} more characters; `triptych approvals show` has them all]")
     return "\n".join(f"    {part}" for line in lines for part in _wrap(_visible(line)) or [""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
@@ -13,7 +14,7 @@ from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
-from triptych.errors import ConfigurationError
+from triptych.errors import CheckpointTorn, ConfigurationError
 from triptych.records import ApprovalDecision, ApprovalRequest
 from triptych.runtime.approval.form import ApprovalForm
 from triptych.runtime.approval.judging import changed_arguments
@@ -22,6 +23,8 @@ from triptych.runtime.approval.waiting import wait_of, write_mark
 from triptych.runtime.queries import flow_runs_tagged
 from triptych.runtime.recovery import TAG
 from triptych.runtime.store import CheckpointStore
+
+_logger = logging.getLogger(__name__)
 
 
 class Pending(NamedTuple):
@@ -47,7 +50,11 @@ async def pending(store: CheckpointStore) -> list[Pending]:
     rows: list[Pending] = []
     for run in runs:
         wait = wait_of(run.state)
-        request = None if wait is None else await Ledger(store).request(str(run.id), wait.request_id)
+        try:
+            request = None if wait is None else await Ledger(store).request(str(run.id), wait.request_id)
+        except CheckpointTorn as error:
+            _logger.warning("%s", error)
+            continue
         if request is not None and run.state is not None:
             age, left = now - request.asked_at, request.deadline - now
             key = run.state.state_details.pause_key or ""
@@ -88,9 +95,10 @@ async def decide_by_command(store: CheckpointStore, request_id: str, command: Co
     if not request_id.strip():
         raise ConfigurationError("which request? `triptych approvals` lists them")
     found = [row for row in await pending(store) if row.request.id.startswith(request_id)]
-    if len(found) != 1:
-        what = "more than one request begins" if found else "no pending request begins"
-        raise ConfigurationError(f"{what} with {request_id!r}; `triptych approvals` lists them")
+    if len(found) > 1:
+        raise ConfigurationError(f"more than one request begins with {request_id!r}; `triptych approvals` lists them")
+    if not found:
+        raise ConfigurationError(await _why_not_pending(store, request_id))
     row = found[0]
     request = row.request
     if command.fingerprint is not None and command.fingerprint != request.fingerprint:
@@ -116,6 +124,8 @@ async def decide_by_command(store: CheckpointStore, request_id: str, command: Co
         "name": command.name.strip(),
         "reason": command.reason.strip(),
         "arguments": command.arguments.strip(),
+        # Somebody may be quicker, and the run ask about another call by then.
+        "request": request.id,
     }
     await write_mark(UUID(request.flow_run_id), row.pause_key, answer)
     async with get_client() as client:
@@ -139,6 +149,19 @@ async def find(store: CheckpointStore, request_id: str) -> tuple[ApprovalRequest
         what = "more than one request begins" if found else "no request begins"
         raise ConfigurationError(f"{what} with {request_id!r}; `triptych approvals` lists what is pending")
     return request, await ledger.decision(request.flow_run_id, request.id)
+
+
+async def _why_not_pending(store: CheckpointStore, request_id: str) -> str:
+    try:
+        request, decision = await find(store, request_id)
+    except ConfigurationError as error:
+        return str(error)
+    if decision is None:
+        return f"request {request.id} is no longer pending: somebody has answered it, or its run has ended"
+    by = f"by {decision.claimed_name} (a claim)" if decision.claimed_name else "by the policy"
+    return (
+        f"request {request.id} is no longer pending: {decision.outcome} {by}, {decision.decided_at:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 async def load_store(name: str) -> CheckpointStore:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Self, cast
 
 from prefect.blocks.core import Block
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triptych.errors import ConfigurationError
 from triptych.settings import Settings
@@ -44,6 +44,12 @@ class ApprovalPolicy(Block):
         max_length=10,
         description="Who is asked next, and after that, each for the whole time to live.",
     )
+
+    @field_validator("escalate_to")
+    @classmethod
+    def _names_somebody(cls, value: list[str]) -> list[str]:
+        # The form in Prefect's UI sends an emptied row as "".
+        return [name.strip() for name in value if name.strip()]
 
     @model_validator(mode="after")
     def _has_somebody_to_escalate_to(self) -> Self:

@@ -117,7 +117,8 @@ def attempts_in(states: Sequence[State[Any]], request_id: str) -> list[Attempt]:
 
 
 def _leading(states: Sequence[State[Any]], name: str) -> list[State[Any]]:
-    return list(takewhile(lambda state: state.name == name, states))
+    # Processes and workers number the states that they propose; that of a resume is the server's own.
+    return list(takewhile(lambda state: state.name == name and state.state_details.transition_id is None, states))
 
 
 async def answer_to(flow_run_id: UUID, attempt: Attempt) -> Answer | Refused | None:
@@ -144,9 +145,11 @@ async def wait(request: ApprovalRequest, number: int, *, refused: str, can_suspe
     Raises:
         Pause: Prefect's signal that ends this process; not an error.
     """
-    form = form_with(page(request, refused))
+    form = form_with(page(request, refused), request.id)
     flow_run_id = UUID(request.flow_run_id)
     until = min(request.hold_until, request.deadline, _end_of_slot()) if can_suspend else request.deadline
+    if request.deadline <= datetime.now(UTC):
+        return
     is_held = until > datetime.now(UTC)
     key = f"approval-{request.id}-{number}" + ("-held" if is_held else "")
     await save_form(form, _base_key(key, is_held=is_held), flow_run_id)
@@ -234,17 +237,18 @@ async def _until_resumed(flow_run_id: UUID) -> None:
 async def _end_hold(flow_run_id: UUID, until: datetime, *, is_deadline: bool) -> None:
     """Let a held run go on at the end of its holding, or with the policy's answer at the deadline."""
     await asyncio.sleep((until - datetime.now(UTC)).total_seconds())
+    # Until the wait is over and this is cancelled: the server may not have begun it when its time has come already.
     while True:
         try:
             async with get_client() as client:
-                if is_deadline:
+                run = await client.read_flow_run(flow_run_id)
+                if wait_of(run.state) is None:
+                    pass
+                elif is_deadline:
                     # Of two who resume, the server lets one.
                     await client.resume_flow_run(flow_run_id, run_input={})
                 else:
-                    run = await client.read_flow_run(flow_run_id)
-                    if wait_of(run.state) is not None:
-                        await client.set_flow_run_state(flow_run_id, cast(Any, Running(name=_LET_GO)))
-                return
+                    await client.set_flow_run_state(flow_run_id, cast(Any, Running(name=_LET_GO)))
         except Exception as error:  # whatever the API's transport raises: nobody else ends this wait
             _logger.warning("The Prefect API does not answer (%s); trying again", type(error).__name__)
-            await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -53,10 +54,16 @@ def _noted(records: Records, *, order_id: str, note: dict[str, Any]) -> Change:
     return Change(result="written off", orders={order_id: order | {"note": note}})
 
 
+def fickle(ctx: RunContext[DeskDeps], order_id: str) -> str:
+    raise AssertionError("nobody approved what it would do now")
+
+
+_amounts = itertools.cycle([600.0, 700.0])
 TOOLS = (
     changing_tool(refund, description="Give money back.", approval=above_threshold(payouts.of_refund)),
     changing_tool(credit, description="Give credit.", approval=always, policy_may_approve=True),
     changing_tool(write_off, description="Write it off.", approval=always),
+    changing_tool(fickle, description="Do it.", approval=above_threshold(lambda ctx, arguments: next(_amounts))),
 )
 
 
@@ -233,7 +240,7 @@ async def test_arguments_that_do_not_fit_are_refused_with_the_reason(
     assert case.paid == []
     assert "could not be used" not in person.pages[0]
     assert "could not be used" in person.pages[1]
-    assert why in person.pages[1]
+    assert why in " ".join(person.pages[1].split())
     ((_, decision),) = await case.ledger(run)
     assert decision is not None
     assert (decision.outcome, decision.attempts) == ("denied", 2)
@@ -321,3 +328,55 @@ async def test_a_flow_keeps_its_retries_for_faults(runs: DurableRuns, desk: Orde
     assert person.said == ["ACCEPT"]
     async with get_client() as client:
         assert (await client.read_flow_run(run.flow_run_id)).run_count == 2
+
+
+async def test_an_answer_meant_for_another_request_is_void(runs: DurableRuns, desk: OrderDesk) -> None:
+    """A dialog, or a command, that was opened for one call and comes when the run asks about the next."""
+    case = Case(runs, desk, ask_for(("#A", 20.0), ("#B", 30.0)))
+    run, person = await case.execute({"name": "Max"}, YES | {"request": "0123456789abcdef"}, {"name": "Max"})
+    assert run.result == "Done."
+    assert case.paid == []
+    assert "meant for another request" in person.pages[2]
+    assert [each and each.outcome for _, each in await case.ledger(run)] == ["denied", "denied"]
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.15, 0.5])
+async def test_a_deadline_that_comes_before_the_wait(runs: DurableRuns, desk: OrderDesk, seconds: float) -> None:
+    case = Case(runs, desk, ask_for(("#A", 20.0)), time_to_live_seconds=seconds)
+    run, _ = await case.execute()
+    assert run.result == "Done."
+    ((_, decision),) = await case.ledger(run)
+    assert decision is not None
+    assert (decision.outcome, decision.way) == ("expired", "policy")
+    assert case.paid == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"amount": 1e400}', '{"order_id": "\\ud800"}', '{"order_id": ' + "[" * 6000, '{"order_id": "\u200b", "x": 1}'],
+    ids=["infinite", "half a character", "deep", "unknown"],
+)
+async def test_what_cannot_be_written_down_is_refused(runs: DurableRuns, desk: OrderDesk, arguments: str) -> None:
+    case = Case(runs, desk, ask_for(("#A", 20.0)))
+    run, person = await case.execute(YES | {"arguments": arguments}, {"name": "Mia"})
+    assert run.result == "Done."
+    assert case.paid == []
+    assert "could not be used" in person.pages[1]
+
+
+async def test_the_agent_is_told_of_a_change_however_many_rounds_it_takes(runs: DurableRuns, desk: OrderDesk) -> None:
+    case = Case(runs, desk, ask_for(("#A", 20.0), ("#B", 30.0)))
+    dearer, cheaper = YES | {"arguments": '{"amount": 45}'}, YES | {"arguments": '{"amount": 25}'}
+    run, _ = await case.execute(dearer, cheaper, {"name": "Max"})
+    assert run.result == "Done."
+    assert case.paid == [25]
+    assert "'amount': 25" in str([part for message in case.messages for part in message.parts])
+
+
+async def test_what_does_not_stay_the_same_is_not_asked_for_ever(runs: DurableRuns, desk: OrderDesk) -> None:
+    turn = calls(("fickle", {"order_id": "#A"}))
+    case = Case(runs, desk, turn)
+    run, person = await case.execute(YES, YES)
+    assert "does not stay the same" in str(run.error)
+    assert person.said == ["ACCEPT", "ACCEPT"]
+    assert case.paid == []

@@ -9,20 +9,11 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_CLIENT_MAX_RETRIES,
-    PREFECT_HOME,
-    temporary_settings,
-)
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tests.approvers import Approver
 from tests.components.prefect_server import PrefectServer, start_prefect_server
-from tests.durable_runs import DurableRuns
-from tests.resume.six_step_run import RECORDS
-from tests.unit.runtime.approval.test_deciding import Case, ask_for
-from triptych.loop.desk import OrderDesk
-from triptych.runtime.store import CheckpointStore
+from tests.unit.runtime.approval.other_servers import case_on
 
 
 class Away(Approver):
@@ -44,22 +35,19 @@ class Away(Approver):
         self.said.append(answered.status.value)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_a_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
     with (
         start_prefect_server(tmp_path / "server") as server,
-        OrderDesk(f"sqlite:///{tmp_path / 'desk.sqlite'}") as desk,
         # Prefect's own client gives up after a minute; here at once.
-        temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_HOME: server.home, PREFECT_CLIENT_MAX_RETRIES: 0}),
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
     ):
-        desk.load(RECORDS)
-        case = Case(DurableRuns(CheckpointStore(location=str(tmp_path / "store")), tmp_path), desk, ask_for(("#A", 20)))
-        away = Away(server)
-        run = await case.runs.execute(lambda: case.body(away))
-        assert run.result == "Done."
-        assert away.said == ["ACCEPT"]
-        assert case.paid == [20.0]
-        ((_, decision),) = await case.ledger(run)
-        assert decision is not None
-        assert (decision.outcome, decision.attempts) == ("approved", 1)
+        async with case_on(server, tmp_path / "case") as case:
+            away = Away(server)
+            run = await case.runs.execute(lambda: case.body(away))
+            assert run.result == "Done."
+            assert away.said == ["ACCEPT"]
+            assert case.paid == [20.0]
+            ((_, decision),) = await case.ledger(run)
+            assert decision is not None
+            assert (decision.outcome, decision.attempts) == ("approved", 1)

@@ -23,6 +23,7 @@ TYPES = {
     "Resuming": StateType.SCHEDULED,
     "Recovering": StateType.SCHEDULED,
     "AwaitingRetry": StateType.SCHEDULED,
+    "Completed": StateType.COMPLETED,
     "Crashed": StateType.CRASHED,
     "Failed": StateType.FAILED,
     "Cancelling": StateType.CANCELLING,
@@ -39,9 +40,17 @@ def waiting(key: str, *, has_end: bool = True) -> State[Any]:
     )
 
 
+def other(step: str) -> State[Any]:
+    """With a star behind it, a state that a process or a worker proposed; otherwise the server's own."""
+    name = step.removesuffix("*")
+    return State(
+        type=TYPES[name], name=name, state_details=StateDetails(transition_id=uuid4() if step != name else None)
+    )
+
+
 def history(*steps: str) -> list[State[Any]]:
     """Each step is a state's name, or the pause key of a wait; one a second."""
-    states = [State(type=TYPES[step], name=step) if step in TYPES else waiting(step) for step in steps]
+    states = [waiting(step) if step.startswith(("approval-", "0")) else other(step) for step in steps]
     for second, state in enumerate(states):
         state.timestamp = at(second)
     return states
@@ -91,6 +100,9 @@ HELD = f"{FIRST}-held"
         (["Running", FIRST, "Resuming", "Resuming", "Pending"], [Attempt(FIRST, 1, False, at(2), is_disputed=True)]),
         # Executed by other than a worker: the one that resumed it, and the execution.
         (["Running", FIRST, "Resuming", "Running", "Running"], [Attempt(FIRST, 1, False, at(2))]),
+        # Another process of the same run has begun: nobody answered.
+        (["Running*", HELD, "Running*", "Completed*"], [Attempt(HELD, 1, True, None)]),
+        (["Running*", HELD, "Running", "Running*"], [Attempt(HELD, 1, True, at(2))]),
         # Ended otherwise.
         (["Running", HELD, "Cancelling", "Cancelled"], [Attempt(HELD, 1, True, None)]),
         (["Running", FIRST, "Cancelled"], [Attempt(FIRST, 1, False, None)]),

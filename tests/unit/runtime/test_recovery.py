@@ -1,0 +1,56 @@
+"""A crashed run is brought back when its worker has said its last word, or will not say it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Crashed
+
+from tests.components.prefect_server import PrefectServer
+from triptych.runtime.recovery import TAG, RecoveryPolicy, recover_once
+
+POLICY = RecoveryPolicy(settle_seconds=1.5, backoff_seconds=0)
+
+
+@flow
+def nothing() -> None:
+    """Never executed here."""
+
+
+async def _crashed(client: PrefectClient) -> FlowRun:
+    pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid.uuid4()}", type="process"))
+    deployment = await client.create_deployment(
+        flow_id=await client.create_flow(nothing), name=pool.name, work_pool_name=pool.name, tags=[TAG]
+    )
+    run = await client.create_flow_run_from_deployment(deployment)
+    await client.set_flow_run_state(run.id, Crashed(), force=True)
+    return await client.read_flow_run(run.id)
+
+
+@pytest.mark.parametrize(("is_heard", "patience"), [(False, 1), (True, 3)])
+async def test_a_worker_that_is_heard_of_is_waited_for_longer(
+    prefect_server: PrefectServer, is_heard: bool, patience: int
+) -> None:
+    async with get_client() as client:
+        run = await _crashed(client)
+        assert run.state is not None
+        assert run.work_pool_name is not None
+        while True:
+            if is_heard:
+                await client.send_worker_heartbeat(run.work_pool_name, "busy", heartbeat_interval_seconds=30)
+            done = [line for line in await recover_once(client, POLICY) if line.startswith(f"{run.name}:")]
+            waited = datetime.now(UTC) - run.state.timestamp
+            if done:
+                break
+            await asyncio.sleep(0.1)
+        assert waited >= timedelta(seconds=patience * POLICY.settle_seconds)
+        now = (await client.read_flow_run(run.id)).state
+        assert now is not None
+        assert now.name == "Recovering"
