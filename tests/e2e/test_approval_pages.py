@@ -141,7 +141,7 @@ def window(chromium: Browser) -> Iterator[BrowserContext]:
     """One for all, so that the pages' scripts are loaded once."""
     # So wide that a notice in the corner does not lie on a dialog's button, where it stays for six seconds; so high
     # that a dialog need not be scrolled, and so sharp that its picture can be shown.
-    context = chromium.new_context(viewport={"width": 1600, "height": 1800}, device_scale_factor=1.25)
+    context = chromium.new_context(viewport={"width": 1600, "height": 2000}, device_scale_factor=1.25)
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     expect.set_options(timeout=1000 * PATIENCE_SECONDS)
     yield context

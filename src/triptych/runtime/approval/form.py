@@ -11,6 +11,8 @@ from prefect.input.actions import acreate_flow_run_input, aread_flow_run_input
 from prefect.input.run_input import keyset_from_base_key
 from pydantic import Field
 
+_REQUEST = "Leave it as it is: which request you answer. For another, it is void."
+
 
 class ApprovalForm(RunInput):
     """The fields, each with the safe decision as its default: an empty form is a denial."""
@@ -23,21 +25,29 @@ class ApprovalForm(RunInput):
         max_length=20_000,
         description='Only to approve it changed: a JSON object of the arguments that change, like {"reason": "..."}.',
     )
-    request: str = Field(
-        default="", max_length=100, description="Leave it as it is: which request you answer. For another, it is void."
-    )
+    request: str = Field(default="", max_length=100, description=_REQUEST)
 
 
-def form_with(description: str, request_id: str) -> type[ApprovalForm]:
-    """Return the form of one request, with a page above its fields."""
+def form_with(description: str, *, request_id: str, does: str) -> type[ApprovalForm]:
+    """Return the form of one request, with a page above its fields.
+
+    Args:
+        description: The page.
+        request_id: Which request it is.
+        does: What a tick lets the agent do, in a few words of ours. Version 1 of the UI gives the fields their room
+            first, and hides the page in a low window.
+    """
 
     class Form(ApprovalForm):
+        approve: bool = Field(default=False, description=f"Tick to {does}. Unticked, it is denied.")
+        request: str = Field(default=request_id, max_length=100, description=_REQUEST)
+
         @classmethod
         async def asave(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
             await _save(cls, keyset, flow_run_id)
 
     Form.__name__ = ApprovalForm.__name__
-    return Form.with_initial_data(description=description, request=request_id)
+    return Form.with_initial_data(description=description)
 
 
 async def save_form(form: type[ApprovalForm], base_key: str, flow_run_id: UUID) -> None:

@@ -21,6 +21,7 @@ from httpx import TransportError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
+from prefect.exceptions import Pause
 from prefect.flow_runs import apause_flow_run, asuspend_flow_run
 from prefect.input.actions import aread_flow_run_input
 from prefect.states import Running
@@ -29,7 +30,7 @@ from pydantic import ValidationError
 from triptych.records import ApprovalRequest
 from triptych.runtime.approval.form import form_with, read_answer, save_form, write_once
 from triptych.runtime.approval.judging import Answer, Refused
-from triptych.runtime.approval.page import page
+from triptych.runtime.approval.page import amount, page
 from triptych.runtime.digest import digest_of
 
 GRACE_SECONDS = 86_400.0
@@ -145,12 +146,15 @@ async def wait(request: ApprovalRequest, number: int, *, refused: str, can_suspe
     Raises:
         Pause: Prefect's signal that ends this process; not an error.
     """
-    form = form_with(page(request, refused), request.id)
+    form = form_with(
+        page(request, refused), request_id=request.id, does=f"call {request.tool} (amount: {amount(request)})"
+    )
     flow_run_id = UUID(request.flow_run_id)
     until = min(request.hold_until, request.deadline, _end_of_slot()) if can_suspend else request.deadline
-    if request.deadline <= datetime.now(UTC):
+    now = datetime.now(UTC)
+    if request.deadline <= now:
         return
-    is_held = until > datetime.now(UTC)
+    is_held = until > now
     key = f"approval-{request.id}-{number}" + ("-held" if is_held else "")
     await save_form(form, _base_key(key, is_held=is_held), flow_run_id)
     if not is_held:
@@ -162,10 +166,12 @@ async def wait(request: ApprovalRequest, number: int, *, refused: str, can_suspe
         # What does not fit the form is judged from what is stored, as it is after a crash.
         with contextlib.suppress(ValidationError):
             await apause_flow_run(wait_for_input=form, key=key, timeout=_timeout(until), poll_interval=POLL_SECONDS)
-    except TransportError as error:
-        # The client has tried for a minute; a server that is moved or upgraded may take longer.
-        _logger.warning("The Prefect API does not answer (%s); the run stays held", type(error).__name__)
-        await _until_resumed(flow_run_id)
+    except (TransportError, Pause) as error:
+        # The client has tried for a minute; a server that is moved or upgraded may take longer. Or it took the pause,
+        # did not get to say so, and refused the client's second try, which Prefect takes for the end of this process.
+        _logger.warning("The Prefect API did not answer (%s); the run stays held", type(error).__name__)
+        if not await _is_resumed(flow_run_id):
+            raise
     finally:
         end.cancel()
 
@@ -224,13 +230,14 @@ def _end_of_slot() -> datetime:
     return began + (looks + 1) * SLOT_LOOK - SLOT_MARGIN
 
 
-async def _until_resumed(flow_run_id: UUID) -> None:
+async def _is_resumed(flow_run_id: UUID) -> bool:
+    """Wait until a run is not paused any more, and say whether it goes on."""
     while True:
         with contextlib.suppress(TransportError):
             async with get_client() as client:
                 run = await client.read_flow_run(flow_run_id)
             if run.state is None or run.state.type != StateType.PAUSED:
-                return
+                return run.state is not None and run.state.is_running()
         await asyncio.sleep(POLL_SECONDS)
 
 
