@@ -7,21 +7,38 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy import create_engine, update
+
 from tests.e2e.stack import Up
 from triptych.loop.desk import Effect, OrderDesk
+from triptych.loop.desk.schema import orders
 from triptych.records import ApprovalDecision, ApprovalRequest
-from triptych.samples import TICKETS
+from triptych.samples import SAMPLES, TICKETS
 
 BIG = next(ticket for ticket in map(json.loads, TICKETS.read_text().splitlines()) if ticket["id"] == "big-refund")
 """A ticket that asks for a refund above the threshold."""
 
 
+ORDER = "#T1009"
+
+
 def start(up: Up, ticket: Mapping[str, Any] = BIG) -> str:
+    """Start a run that asks, whatever another test approved of its order."""
+    put_order_back(up)
     (deployment,) = up.post("deployments/filter", {"deployments": {"name": {"any_": ["handle-ticket"]}}})
     return up.post(
         f"deployments/{deployment['id']}/create_flow_run",
         {"state": {"type": "SCHEDULED"}, "parameters": {"ticket": dict(ticket), "agent": "retail"}},
     )["id"]
+
+
+def put_order_back(up: Up) -> None:
+    """Undo what an approved call did to the order."""
+    record = json.loads((SAMPLES / "orders.json").read_text())[ORDER]
+    engine = create_engine(up.desk_url)
+    with engine.begin() as connection:
+        connection.execute(update(orders).where(orders.c.id == ORDER).values(record=record))
+    engine.dispose()
 
 
 def resume(up: Up, run: str, run_input: Mapping[str, Any]) -> dict[str, Any]:
