@@ -262,6 +262,35 @@ class Checkpoint(Record):
     """How long the step took."""
     seconds_to_first_token: float | None = None
     payload_bytes: int
+    prompt: str | None = None
+    """What a person said to the model with this request, where that was new."""
+    side_effects: bool | None = None
+    """Whether the tool that was called changes anything; None where it does not say, and for what is no tool call."""
+    outcome_is_unknown: bool = False
+    """Whether the step is a tool call that was begun and interrupted, and may not be tried again."""
+
+
+class ExecutionRecord(Record):
+    """One execution of a flow run, as it began. Written before its first step."""
+
+    flow_run_id: str
+    number: int
+    """Counting from 1, those included that go on after a suspension."""
+    began_at: datetime
+    goes_on_from: tuple[str, ...]
+    """The checkpoints' names that it found. What earlier executions write after this counts for nothing: they do not
+    own the run any more."""
+
+
+class PrunedRun(Record):
+    """That a run's checkpoints were removed. Written when they are gone."""
+
+    flow_run_id: str
+    pruned_at: datetime
+    checkpoints: int
+    """How many were removed; fewer than there had been where an earlier attempt was interrupted."""
+    bytes: int
+    """The size of everything that was removed with them."""
 
 
 class WitnessLine(BaseModel):

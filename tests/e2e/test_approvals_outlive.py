@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-
-import httpx
-import psutil
 import pytest
 
-from tests.components.processes import stop_tree
 from tests.e2e.disturbed_runs import (
     NO,
     PATIENCE_SECONDS,
@@ -27,6 +19,7 @@ from tests.e2e.disturbed_runs import (
     wait_until_asked,
     wait_until_ended,
 )
+from tests.e2e.services import kill, pids, started_again
 from tests.e2e.stack import Home, Up, poll
 from tests.e2e.waiting_runs import effects
 
@@ -35,15 +28,14 @@ pytestmark = pytest.mark.timeout(900)
 
 def test_a_wait_outlives_server_worker_and_stack(home: Home) -> None:
     started = home.json("up", "--concurrency", "6")
-    pids = {service["name"]: service["pid"] for service in started["services"]}
     up = Up(folder=home.folder, api_url=started["api_url"])
     try:
-        _outlive(home, up, pids)
+        _outlive(home, up)
     finally:
         home.run("down")
 
 
-def _outlive(home: Home, up: Up, pids: dict[str, int]) -> None:
+def _outlive(home: Home, up: Up) -> None:
     load_order(up)
     save_policy(up, "suspended", threshold_usd=500)
     save_policy(up, "held", threshold_usd=500, hold_for_seconds=3600)
@@ -60,7 +52,7 @@ def _outlive(home: Home, up: Up, pids: dict[str, int]) -> None:
 
     # The server dies, right after one answer, and is started again by whoever watches over it.
     answer(up, answered)
-    with _started_again(pids["server"], up):
+    with started_again(up, "server"):
         answer(up, heard)
         check_books(up, heard)
         check_books(up, answered)
@@ -69,8 +61,8 @@ def _outlive(home: Home, up: Up, pids: dict[str, int]) -> None:
         # The worker dies, and with it the process of a run that is held: nobody is left to report that.
         orphaned = start(up, deployment, Case("held", name="orphaned"), policy="brief")
         wait_until_asked(up, orphaned)
-        _kill(pids["worker"])
-        _kill(processes(orphaned)[0].pid)
+        kill(pids(up)["worker"])
+        kill(processes(orphaned)[0].pid)
         # What is held by a process that lives goes on without a worker.
         answer(up, unworked)
         check_books(up, unworked)
@@ -92,38 +84,3 @@ def _outlive(home: Home, up: Up, pids: dict[str, int]) -> None:
     answer(up, orphaned, attempt=2, wait="suspended")
     for run in (again, orphaned):
         check_books(up, run, cut_short=True)
-
-
-@contextmanager
-def _started_again(server_pid: int, up: Up) -> Generator[None]:
-    """Kill the server, and start the same one over the same database, as a supervisor does."""
-    server = psutil.Process(server_pid)
-    command, env, folder = server.cmdline(), server.environ(), server.cwd()
-    family = [server, *server.children(recursive=True)]
-    for process in family:
-        process.kill()
-    psutil.wait_procs(family, timeout=30)
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"{up.api_url}/health")
-    with (up.folder / "logs" / "server-again.log").open("ab") as log:
-        again = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    # `down` ends it, and waits until it is reaped.
-    threading.Thread(target=again.wait, daemon=True).start()
-    try:
-        poll("the server again", lambda: _is_healthy(up), seconds=PATIENCE_SECONDS)
-        yield
-    finally:
-        stop_tree(again)
-
-
-def _is_healthy(up: Up) -> bool:
-    try:
-        return httpx.get(f"{up.api_url}/health", timeout=5).is_success
-    except httpx.TransportError:
-        return False
-
-
-def _kill(pid: int) -> None:
-    process = psutil.Process(pid)
-    process.kill()
-    process.wait(30)

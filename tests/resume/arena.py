@@ -29,6 +29,7 @@ from tests.resume.six_step_run import EFFECTS, RECORDS, Counts, Kill, counted, e
 from tests.resume.zygote import Zygote
 from triptych.loop.desk import OrderDesk
 from triptych.loop.witness import read
+from triptych.records import WitnessLine
 from triptych.runtime.checkpoints import REDO, run_prefix
 from triptych.runtime.store import CheckpointStore
 
@@ -123,24 +124,25 @@ class Run:
         self._folder.mkdir()
         self._desk = self._folder / "desk.sqlite"
         shutil.copy(arena._desk, self._desk)  # pyright: ignore[reportPrivateUsage]
-        self._witness = self._folder / "witness.jsonl"
+        self.witness = self._folder / "witness.jsonl"
         self._told: dict[str, Any] = {
             "store": f"kill-matrix-{store}",
             "desk": f"sqlite:///{self._desk}",
-            "witness": str(self._witness),
+            "witness": str(self.witness),
             "forgets_keys": forgets_keys,
         }
 
-    def execute(self, kill: Kill | None = None) -> None:
+    def execute(self, kill: Kill | None = None, *, as_second: bool = True, **told_more: Any) -> None:
         """Execute it in a new process, which must end well, or by its own hand where it is told to."""
         log = self._folder / "log"
-        told = json.dumps({**self._told, "kill": kill})
+        told = json.dumps({**self._told, **told_more, "kill": kill})
         env = {
             "PREFECT__FLOW_RUN_ID": str(self.flow_run_id),
             "PREFECT_LOGGING_LEVEL": "WARNING",
             "SIX_STEPS": told,
         }
-        zygote = self._arena._first if kill else self._arena._second  # pyright: ignore[reportPrivateUsage]
+        first = kill or not as_second
+        zygote = self._arena._first if first else self._arena._second  # pyright: ignore[reportPrivateUsage]
         status = zygote.run(env, log, timeout_seconds=_PATIENCE_SECONDS)
         wanted = 0 if kill is None else -signal.SIGKILL
         said = log.read_text(errors="replace")[-6000:]
@@ -168,6 +170,11 @@ class Run:
         with _client() as client:
             client.update_flow_run(self.flow_run_id, tags=[REDO])
 
+    @property
+    def lines(self) -> list[WitnessLine]:
+        """What the witness has seen."""
+        return read(self.witness)
+
     def outcome(self) -> Outcome:
         """Read what it came to, from outside."""
         with _client() as client:
@@ -181,7 +188,7 @@ class Run:
         return Outcome(
             flow_run_id=str(self.flow_run_id),
             result=json.loads(stored),
-            counts=counted(read(self._witness)),
+            counts=counted(read(self.witness)),
             effects={call: calls.count(call) for call in {*EFFECTS, *calls}},
             checkpoints=self._count_checkpoints(),
         )

@@ -36,8 +36,9 @@ def die() -> NoReturn:
 class KillSwitch:
     """Knows the target, and the state of the calls beside it."""
 
-    def __init__(self, kill: Kill | None) -> None:
+    def __init__(self, kill: Kill | None, *, pace_seconds: float = 0.0) -> None:
         self.kill = kill
+        self.pace_seconds = pace_seconds
         self.durable: set[str] = set()
         self.held: set[str] = set()
 
@@ -79,6 +80,7 @@ class SwitchedWitness(Witness):
         super().write(event=event, run=run, name=name, key=key)
         if begins:
             self._switch.reach(key, "inside")
+            time.sleep(self._switch.pace_seconds)
 
 
 class SwitchedDesk(OrderDesk):

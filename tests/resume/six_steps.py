@@ -10,6 +10,7 @@ from prefect import flow
 from pydantic_ai.messages import ModelRequest, ToolReturnPart
 
 from tests.resume.kill_switch import KillSwitch, SwitchedDesk, SwitchedWitness, watch_store
+from tests.resume.rivals import contend
 from tests.resume.six_step_run import LIMITS, PLAN, Kill, build_agent
 from triptych.loop.approvals import run_metadata
 from triptych.loop.deps import DeskDeps
@@ -29,10 +30,11 @@ TOLD: dict[str, Any] = json.loads(os.environ["SIX_STEPS"])
     result_serializer=PLAIN_JSON,
 )
 async def six_steps() -> dict[str, Any]:
+    pace_seconds = contend(TOLD.get("rival"))
     execution = current_execution()
     # Through a worker both executions are told the same; only the first is to die.
     dies = TOLD["kill"] and execution is not None and execution.number == 1
-    switch = KillSwitch(Kill(*TOLD["kill"]) if dies else None)
+    switch = KillSwitch(Kill(*TOLD["kill"]) if dies else None, pace_seconds=pace_seconds)
     watch_store(switch)
     witness = SwitchedWitness(TOLD["witness"], switch)
     with SwitchedDesk(TOLD["desk"], switch, forgets_keys=TOLD["forgets_keys"]) as desk:

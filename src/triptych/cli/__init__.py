@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from triptych import __version__
-from triptych.cli import approvals
+from triptych.cli import approvals, forks
 from triptych.cli.terminal import Json, connected, note, out, print_json, progress, say, show_log, table
 from triptych.errors import ConfigurationError, TriptychError
 from triptych.settings import Settings
@@ -31,6 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(approvals.app, name="approvals")
+app.command()(forks.fork)
+app.command()(forks.replay)
 Project = Annotated[Path | None, typer.Option(help="The folder with prefect.yaml; by default here or above.")]
 
 
@@ -216,13 +218,23 @@ def _milliseconds(seconds: float | None) -> str | None:
 def recover(
     poll_seconds: Annotated[float, typer.Option(help="How often to look.")] = 2.0,
     settle_seconds: Annotated[float, typer.Option(help="How long to wait for a worker's last word.")] = 60.0,
+    silent_seconds: Annotated[
+        float, typer.Option(min=31, help="How long a run may give no sign of life; its heartbeats come every 30 s.")
+    ] = 75.0,
+    pending_seconds: Annotated[float, typer.Option(help="How long a worker may take to start a run.")] = 90.0,
     max_attempts: Annotated[int, typer.Option(min=1, help="Executions that a run gets in all.")] = 5,
 ) -> None:
     """Bring crashed runs back under their own ids, until stopped. `triptych up` runs this beside the worker."""
     connected(Settings())
     from triptych.runtime.recovery import RecoveryPolicy, recover_forever
 
-    policy = RecoveryPolicy(poll_seconds=poll_seconds, settle_seconds=settle_seconds, max_attempts=max_attempts)
+    policy = RecoveryPolicy(
+        poll_seconds=poll_seconds,
+        settle_seconds=settle_seconds,
+        silent_seconds=silent_seconds,
+        pending_seconds=pending_seconds,
+        max_attempts=max_attempts,
+    )
     asyncio.run(recover_forever(policy, say))
 
 

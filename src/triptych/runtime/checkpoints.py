@@ -21,6 +21,9 @@ ROOT = "checkpoints"
 """The folder of all checkpoints in a store; Prefect's own results lie beside it, in `results`."""
 
 
+GIVEN = 0
+"""The execution's number of a checkpoint that was copied from another run."""
+_KEY = re.compile(r"(?P<step>.+)\.(?P<execution>\d+)\.json")
 _DIGEST_LINE = 65
 """SHA-256 in hexadecimal digits, and a line break."""
 _DIGEST_AT_THE_END = re.compile(r"-[0-9a-f]{16}\Z")
@@ -31,10 +34,8 @@ def run_prefix(flow_run_id: str) -> str:
     return f"{ROOT}/{flow_run_id}"
 
 
-def checkpoint_key(
-    flow_run_id: str, agent_run: str, sequence: int, operation: str, tool_call_id: str | None = None
-) -> str:
-    """Return the object name of a step; O(1), however long the run is.
+def step_name(flow_run_id: str, agent_run: str, sequence: int, operation: str, tool_call_id: str | None = None) -> str:
+    """Return where a step's checkpoints lie, whoever takes it; O(1), however long the run is.
 
     The tool call's id is part of the name, since parallel calls share a sequence number; it is hashed, since a
     provider may put anything into it.
@@ -42,7 +43,24 @@ def checkpoint_key(
     name = f"{sequence:04d}-{plain_name(operation)}"
     if tool_call_id is not None:
         name += f"-{hashlib.sha256(tool_call_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
-    return f"{run_prefix(flow_run_id)}/{agent_run}/{name}.json"
+    return f"{run_prefix(flow_run_id)}/{agent_run}/{name}"
+
+
+def checkpoint_key(step: str, execution: int) -> str:
+    """Return the object name of a step as one execution took it: no execution writes over another's."""
+    return f"{step}.{execution}.json"
+
+
+def step_and_execution(key: str) -> tuple[str, int]:
+    """Return which step a checkpoint is of, and which execution wrote it.
+
+    Raises:
+        ValueError: it is not a checkpoint's name.
+    """
+    matched = _KEY.fullmatch(key)
+    if matched is None:
+        raise ValueError(f"{key!r} is not the name of a checkpoint")
+    return matched["step"], int(matched["execution"])
 
 
 def plain_name(text: str) -> str:

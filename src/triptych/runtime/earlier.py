@@ -7,6 +7,8 @@ again. Prefect knows better: a step's task run is Completed only once its checkp
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -20,9 +22,11 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType, TaskRun
 from prefect.states import Crashed
+from pydantic import ValidationError
 
-from triptych.errors import CheckpointStoreUnavailable
-from triptych.runtime.checkpoints import REDO, run_prefix
+from triptych.errors import CheckpointStoreUnavailable, CheckpointTorn
+from triptych.records import ExecutionRecord
+from triptych.runtime.checkpoints import REDO, run_prefix, step_and_execution
 from triptych.runtime.journal import Execution
 from triptych.runtime.queries import PAGE
 from triptych.runtime.store import CheckpointStore
@@ -31,16 +35,77 @@ STEP = "triptych_step"
 """The function that is every step's task; a task run's key begins with it."""
 
 
-async def look_back(execution: Execution) -> None:
-    """Let a miss count only where the store holds all that the run has completed, and end dead steps.
+async def checkpoints_of(execution: Execution) -> dict[str, str]:
+    """Return the name of the checkpoint that each step of the run has, for this execution and in this moment.
 
-    Done once an execution, at its first miss, and never in the first one, which has nothing behind it.
+    Asked for the first time, it records what this execution goes on from, before anything is paid for: a store that
+    is not there is found out now. Whatever an earlier execution that is still alive writes from then on is left out.
 
     Raises:
-        CheckpointStoreUnavailable: more steps were completed than there are checkpoints. The operator must act.
+        CheckpointStoreUnavailable: the store cannot be read or written, or lacks what the run has written. The operator
+            must act.
+        CheckpointTorn: the record of an earlier execution cannot be read.
     """
-    if execution.is_first or execution.has_looked_back:
-        return
+    # Steps that begin together, in threads of their own perhaps: one of them looks back, and before any step runs.
+    while not execution.looking_back.acquire(blocking=False):
+        await asyncio.sleep(0.01)
+    try:
+        if execution.goes_on_from is None:
+            execution.goes_on_from = await _begun(execution)
+    finally:
+        execution.looking_back.release()
+    return execution.goes_on_from
+
+
+async def _begun(execution: Execution) -> dict[str, str]:
+    store, flow_run_id = execution.store, execution.flow_run_id
+    if execution.number > 1:
+        await _look_back(execution)
+    found = await found_by(store, flow_run_id, execution.number)
+    record = ExecutionRecord(
+        flow_run_id=flow_run_id, number=execution.number, began_at=datetime.now(UTC), goes_on_from=tuple(found)
+    )
+    await store.write(_record_key(flow_run_id, execution.number), record.model_dump_json().encode())
+    return {step_and_execution(key)[0]: key for key in found}
+
+
+async def found_by(store: CheckpointStore, flow_run_id: str, number: int) -> list[str]:
+    """Return the names of the checkpoints that an execution with this number goes on from, one a step.
+
+    They are what the last execution before it went on from, and what that one has written.
+    """
+    keys = [key for key in await store.keys(run_prefix(flow_run_id)) if step_and_execution(key)[1] < number]
+    last = await _last_record(store, flow_run_id, number)
+    if last is None:
+        return keys
+    kept = set(last.goes_on_from)
+    return [key for key in keys if key in kept or step_and_execution(key)[1] == last.number]
+
+
+async def _last_record(store: CheckpointStore, flow_run_id: str, number: int) -> ExecutionRecord | None:
+    before = [key for key in await store.keys(_records(flow_run_id)) if key < _record_key(flow_run_id, number)]
+    if not before:
+        return None
+    content = await store.read(before[-1])
+    try:
+        return ExecutionRecord.model_validate_json(content or b"")
+    except ValidationError as error:
+        raise CheckpointTorn(
+            f"the record {before[-1]} of an earlier execution cannot be read, so it is not known which checkpoints "
+            "count. Restore it from a backup, or delete it where no earlier execution of the run is alive"
+        ) from error
+
+
+def _records(flow_run_id: str) -> str:
+    return f"executions/{flow_run_id}"
+
+
+def _record_key(flow_run_id: str, number: int) -> str:
+    return f"{_records(flow_run_id)}/{number:06d}.json"
+
+
+async def _look_back(execution: Execution) -> None:
+    """Make sure that the store holds all that the run has completed, and end the task runs of dead steps."""
     lost = 0 if execution.redoes_lost_steps else await lost_steps(execution.store, execution.flow_run_id)
     if lost:
         raise CheckpointStoreUnavailable(
@@ -49,9 +114,8 @@ async def look_back(execution: Execution) -> None:
             f"run began? Mend it and run again. To have what is lost done again, give the run the tag {REDO!r}. "
             "Nothing was executed again"
         )
-    execution.has_looked_back = True
     async with get_client() as client:
-        # Set before this execution's own first step: every step that is running is one whose process died.
+        # Before this execution's own first step: every step that is running is one whose process died, or stops.
         for step in await _steps(client, execution.flow_run_id, StateType.RUNNING, StateType.PENDING):
             died = Crashed(message="Its process died; the next execution of the run has a task run of its own for it")
             await client.set_task_run_state(step.id, died, force=True)
@@ -59,7 +123,7 @@ async def look_back(execution: Execution) -> None:
 
 async def lost_steps(store: CheckpointStore, flow_run_id: str) -> int:
     """Return how many steps a flow run has at least completed, according to Prefect, beyond the store's checkpoints."""
-    checkpoints = len(await store.keys(run_prefix(flow_run_id)))
+    checkpoints = len({step_and_execution(key)[0] for key in await store.keys(run_prefix(flow_run_id))})
     async with get_client() as client:
         completed = await _steps(client, flow_run_id, StateType.COMPLETED)
     # By name: of two executions at once, both may complete a step, and it has one checkpoint.

@@ -23,7 +23,13 @@ from triptych.errors import ConfigurationError
 from triptych.records import InputDigest
 from triptych.runtime.checkpoints import REDO, plain_name
 from triptych.runtime.digest import digest_of, message_parts, static_parts
+from triptych.runtime.ownership import claim
 from triptych.runtime.store import CheckpointStore
+
+WITHOUT_EFFECTS = "without-effects"
+"""The tag of a flow run, a fork, whose tools may change nothing."""
+REPLAY = "replay"
+"""The tag of a flow run that may read its checkpoints and do nothing else."""
 
 
 @dataclass
@@ -48,12 +54,12 @@ class Execution:
 
     flow_run_id: str
     number: int
-    """Counts from 1, as Prefect does: one that resumes a suspended run has the number of the one before."""
-    is_first: bool
-    """Whether nothing was executed before it, so that there is no checkpoint to look for."""
+    """The number under which it claimed the run; 1 where nothing was executed before it."""
     store: CheckpointStore
     redoes_lost_steps: bool = False
     """Whether a person said, by a tag of the run, that completed steps without a checkpoint are to be done again."""
+    may_change_things: bool = True
+    is_replay: bool = False
     scope: Scope = field(default_factory=Scope)
     agent_runs: dict[str, AgentRun] = field(default_factory=dict[str, "AgentRun"])
     """The agent runs under way, by pydantic-ai's run id."""
@@ -63,9 +69,9 @@ class Execution:
     """The JSON schemas of the tools that each conversation's last model request offered, by conversation and tool."""
     given_run_ids: set[str] = field(default_factory=set[str])
     """Run ids that were made here; any other is the caller's own, whatever it looks like."""
-    store_has_answered: bool = False
-    has_looked_back: bool = False
-    """Whether the store was seen to hold what earlier executions put there, so that a miss is a miss."""
+    looking_back: threading.Lock = field(default_factory=threading.Lock)
+    goes_on_from: dict[str, str] | None = None
+    """The checkpoints of earlier executions, by their step; None until they were looked for."""
 
 
 @dataclass
@@ -165,6 +171,8 @@ class AgentRun:
 _lock = threading.Lock()
 """A sync flow may start agents from several threads."""
 _executions: dict[int, Execution] = {}
+replayed: ContextVar[list[str] | None] = ContextVar("triptych_replayed", default=None)
+"""Where the names of steps are noted that were read from the record, while a run is played again."""
 step_scope: ContextVar[Scope | None] = ContextVar("triptych_step_scope", default=None)
 """Set while a step's body runs: agents that it starts are counted below it."""
 
@@ -172,8 +180,11 @@ step_scope: ContextVar[Scope | None] = ContextVar("triptych_step_scope", default
 def current_execution() -> Execution | None:
     """Return what is known of the flow run that this code runs in, or None outside a flow.
 
+    The first time that this is asked, the execution claims the run.
+
     Raises:
         ConfigurationError: when the flow's `result_storage` is not a `CheckpointStore`.
+        Stopped: the API does not answer.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
@@ -193,11 +204,11 @@ def _begun(context: FlowRunContext, run: FlowRun) -> Execution:
         )
     execution = Execution(
         flow_run_id=str(run.id),
-        number=max(1, run.run_count),
-        # Prefect sets the start time when a run is Running for the first time, and never again.
-        is_first=run.state is not None and run.start_time is not None and run.start_time == run.state.timestamp,
+        number=claim(run.id),
         store=storage,
         redoes_lost_steps=REDO in run.tags,
+        may_change_things=WITHOUT_EFFECTS not in run.tags,
+        is_replay=REPLAY in run.tags,
     )
     # A flow retry in this process gets a context of its own, and with it an execution that counts from the start.
     _executions[id(context)] = execution

@@ -1,8 +1,10 @@
 """Bring runs back under their own ids: those whose process died, and those whose checkpoint store was gone.
 
-A worker reports a run whose process died as Crashed, and in open-source Prefect it then stays so. This loop schedules
-it again: only runs of our deployments (by their tag), only after the worker has said its last word about the dead
-process, and only so often. A run that Failed for want of its store is scheduled again once the store can be used.
+A worker reports a run whose process died as Crashed, and in open-source Prefect it then stays so. Where the worker died
+too, the run says Running, Pending or Cancelling for ever. This loop schedules it again: only runs of our deployments
+(by their tag), only after the worker has said its last word about the dead process or the run gave no sign of life for
+a while, and only so often. A run that Failed for want of its store is scheduled again once the store can be used. Where
+the loop is wrong, and the process lives, the older execution is superseded (`ownership`): nothing is done twice.
 
 Why wait for the last word: a process worker reports a crash twice, some seconds apart (measured: 3 s on a quiet
 machine, 27 s on a loaded one). A run scheduled again between the two is reported as crashed while its second process
@@ -25,7 +27,7 @@ from prefect.events.filters import (
     EventOccurredFilter,
     EventRelatedFilter,
 )
-from prefect.states import Failed, Scheduled
+from prefect.states import Cancelled, Crashed, Failed, Scheduled
 from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.errors import CheckpointStoreUnavailable
@@ -34,6 +36,7 @@ from triptych.runtime.checkpoints import REDO
 from triptych.runtime.earlier import lost_steps
 from triptych.runtime.queries import flow_runs_tagged
 from triptych.runtime.store import CheckpointStore, store_slug
+from triptych.runtime.vitals import HEARTBEAT_SECONDS, Vitals
 
 TAG = "triptych"
 """Every deployment of `prefect.yaml` carries it, and so does every run of one."""
@@ -55,6 +58,10 @@ class RecoveryPolicy(BaseModel):
     settle_seconds: float = Field(default=60.0, ge=0)
     """How long it waits for the worker's last word; a worker that died with the run never gives one. One that has been
     heard of since then has only much to do, and is waited for three times as long."""
+    silent_seconds: float = Field(default=75.0, gt=HEARTBEAT_SECONDS)
+    """How long a run under way may give no sign of life; its heartbeats come every 30 s."""
+    pending_seconds: float = Field(default=90.0, gt=0)
+    """How long a worker may take from accepting a run to its start."""
     max_attempts: int = Field(default=5, ge=1)
     """How many executions a run gets in all."""
     backoff_seconds: float = Field(default=2.0, ge=0)
@@ -71,11 +78,12 @@ async def recover_forever(policy: RecoveryPolicy, say: Callable[[str], None]) ->
         say: Called with one line for each run that is brought back, given up, or found waiting for its store.
     """
     said: list[str] = []
+    vitals = Vitals(policy.silent_seconds)
     while True:
         try:
             async with get_client() as client:
                 while True:
-                    lines = await recover_once(client, policy)
+                    lines = await recover_once(client, policy, vitals)
                     for line in lines:
                         if line not in said:  # what waits is found in every round
                             say(line)
@@ -83,11 +91,17 @@ async def recover_forever(policy: RecoveryPolicy, say: Callable[[str], None]) ->
                     await asyncio.sleep(policy.poll_seconds)
         except Exception as error:  # whatever the API's transport raises: this loop must outlive it
             say(f"the Prefect API does not answer ({type(error).__name__}: {error}); trying again")
+            vitals.forget()
             await asyncio.sleep(policy.poll_seconds)
 
 
-async def recover_once(client: PrefectClient, policy: RecoveryPolicy) -> list[str]:
+async def recover_once(client: PrefectClient, policy: RecoveryPolicy, vitals: Vitals) -> list[str]:
     """Bring back every run whose time has come.
+
+    Args:
+        client: The API.
+        policy: When and how often.
+        vitals: What has been heard of the runs so far.
 
     Returns:
         What was done, a line a run.
@@ -100,7 +114,15 @@ async def recover_once(client: PrefectClient, policy: RecoveryPolicy) -> list[st
         run = await client.read_flow_run(run.id)
         if run.state is not None and run.state.is_crashed():
             done += await _bring_back(client, run, policy, "crashed")
-    stranded = [run for run in await _tagged(client, StateType.FAILED) if _lost_its_store(run)]
+    for run in await _tagged(client, StateType.RUNNING, StateType.CANCELLING):
+        silence = await vitals.silence(client, run)
+        if silence is not None:
+            done += await _end(client, run, policy, f"gave no sign of life for {silence.total_seconds():.0f} s")
+    for run in await _tagged(client, StateType.PENDING):
+        waited = datetime.now(UTC) - run.state.timestamp if run.state is not None else timedelta()
+        if waited.total_seconds() >= policy.pending_seconds:
+            done += await _end(client, run, policy, f"was not started within {waited.total_seconds():.0f} s")
+    stranded = [run for run in await _tagged(client, StateType.FAILED) if lost_its_store(run)]
     if stranded and (store := await _usable_store()) is not None:
         for run in stranded:
             if REDO not in run.tags and (lost := await lost_steps(store, str(run.id))):
@@ -110,6 +132,18 @@ async def recover_once(client: PrefectClient, policy: RecoveryPolicy) -> list[st
     for run in await _tagged(client, StateType.PAUSED):
         done += await _end_wait(client, run)
     return done
+
+
+async def _end(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why: str) -> list[str]:
+    """Deal with a run that has no process any more, and of which no worker will say so."""
+    now = (await client.read_flow_run(run.id)).state
+    if now is None or run.state is None or now.id != run.state.id:
+        return []  # it has moved on meanwhile
+    if now.is_cancelling():
+        await client.set_flow_run_state(run.id, Cancelled(message=f"It {why}: its process is gone"), force=True)
+        return [f"{run.name}: {why}, and is cancelled"]
+    crashed = await client.set_flow_run_state(run.id, Crashed(message=f"It {why}: its process is gone"), force=True)
+    return await _bring_back(client, run.model_copy(update={"state": crashed.state or run.state}), policy, why)
 
 
 async def _end_wait(client: PrefectClient, run: FlowRun) -> list[str]:
@@ -128,8 +162,9 @@ async def _end_wait(client: PrefectClient, run: FlowRun) -> list[str]:
     return []
 
 
-async def _tagged(client: PrefectClient, state: StateType) -> list[FlowRun]:
-    runs = await flow_runs_tagged(client, TAG, state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state])))
+async def _tagged(client: PrefectClient, *states: StateType) -> list[FlowRun]:
+    wanted = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states)))
+    runs = await flow_runs_tagged(client, TAG, state=wanted)
     # Without a deployment nobody but its caller can run it again.
     return [run for run in runs if run.deployment_id is not None]
 
@@ -145,7 +180,8 @@ async def _is_settled(client: PrefectClient, run: FlowRun, policy: RecoveryPolic
     return waited >= patience and not await _worker_was_heard(client, run, datetime.now(UTC) - patience)
 
 
-def _lost_its_store(run: FlowRun) -> bool:
+def lost_its_store(run: FlowRun) -> bool:
+    """Whether a Failed run failed for want of its store, so that it goes on when the store can be used."""
     # Prefect's message of a flow that raised: "Flow run encountered an exception: <class>: <text>".
     message = (run.state.message or "") if run.state is not None else ""
     return f"exception: {CheckpointStoreUnavailable.__name__}" in message and GIVEN_UP not in message

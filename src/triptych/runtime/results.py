@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
@@ -12,6 +13,8 @@ from prefect.states import Completed, Failed
 
 from triptych.errors import ConfigurationError
 from triptych.records import Record
+from triptych.runtime.journal import current_execution
+from triptych.runtime.ownership import require
 
 PLAIN_JSON: JSONSerializer[Any] = JSONSerializer(object_encoder=None, object_decoder=None)
 """JSON without Prefect's object hook, which would import whatever class a stored object names."""
@@ -29,11 +32,15 @@ async def ended(record: Record, *, failed: bool = False, message: str | None = N
 
     Raises:
         CheckpointStoreUnavailable: when the outcome cannot be written.
+        Stopped: another execution owns the run, and ends it.
         ConfigurationError: outside a flow, or in one that does not persist its result.
     """
     context = FlowRunContext.get()
     if context is None or not should_persist_result():
         raise ConfigurationError("ended() needs a flow with `persist_result=True`")
+    execution = current_execution()
+    if execution is not None:
+        await require(UUID(execution.flow_run_id), execution.number)
     result = context.result_store.create_result_record(record.model_dump(mode="json"))
     await context.result_store.apersist_result_record(result)
     return (Failed if failed else Completed)(data=result, message=message)

@@ -221,6 +221,8 @@ def _prepared(
         **environment(api_url, prefect_home),
         "TRIPTYCH_HOME": str(folder),
         "PREFECT_WORKER_QUERY_SECONDS": "2",
+        # The signs of life that the recovery loop listens for.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         **extra,
     }
     return Stack(api_url=api_url, prefect_home=prefect_home, project=project, mark=uuid.uuid4().hex), env

@@ -7,37 +7,35 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from pydantic_ai.durable_exec import (
-    DurableOperation,
-    ModelRequestId,
     ModelRequestParams,
     ToolsetCallToolId,
-    ToolsetValidateToolArgumentsId,
     durable_unit_scope,
 )
 from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError
 from pydantic_ai.messages import ModelResponse
-from pydantic_ai.tools import RunContext
 from pydantic_core import from_json, to_json
 
-from triptych.errors import CheckpointIncompatible, ConfigurationError
-from triptych.records import Checkpoint, InputDigest, StepInputs
-from triptych.runtime.checkpoints import checkpoint_key, decode, encode
-from triptych.runtime.digest import describe_change, digest_of, step_inputs
-from triptych.runtime.earlier import look_back
-from triptych.runtime.journal import AgentRun, Execution, Scope, current_execution, step_scope
+from triptych.errors import CheckpointMissing, ConfigurationError
+from triptych.loop.tools.execution import SIDE_EFFECTS
+from triptych.records import Checkpoint
+from triptych.runtime.checkpoints import GIVEN, checkpoint_key, decode, encode, run_prefix, step_name
+from triptych.runtime.earlier import checkpoints_of
+from triptych.runtime.identity import Identity, Operation, identify, require_same_inputs, run_context
+from triptych.runtime.journal import AgentRun, Execution, Scope, current_execution, replayed, step_scope
+from triptych.runtime.ownership import RecordEnds, require
 from triptych.runtime.tool_results import ADVICE, keepable
-
-Operation = DurableOperation[Any, Any, Any]
+from triptych.runtime.unknown_outcome import begin, is_begun_once
 
 MODEL_REQUEST_RETRIES = 2
 MODEL_REQUEST_RETRY_DELAYS = [1.0, 4.0]
@@ -96,19 +94,7 @@ _tool_call = task(name="tool call", task_run_name="{label}", cache_policy=NO_CAC
 _other = task(name="agent operation", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)(
     triptych_step
 )
-
-
-@dataclass
-class _Identity:
-    """Which step of the run this is, and what goes into it."""
-
-    operation: str
-    sequence: int
-    label: str
-    inputs: StepInputs
-    static: tuple[InputDigest, ...] | None = None
-    tool_call_id: str | None = None
-    prefect_task: Any = _other
+_TASKS: dict[str, Any] = {"model request": _model_request, "tool call": _tool_call, "agent operation": _other}
 
 
 def priced(response: ModelResponse) -> ModelResponse:
@@ -125,36 +111,39 @@ def priced(response: ModelResponse) -> ModelResponse:
     return dataclasses.replace(response, usage=dataclasses.replace(response.usage, cost=cost))
 
 
-def _run_context(params: Any) -> RunContext[Any]:
-    context = getattr(params, "run_context", None) or getattr(params, "ctx", None)
-    if context is None:
-        raise ConfigurationError(f"{type(params).__name__} carries no run context; this operation cannot be durable")
-    return cast("RunContext[Any]", context)
-
-
 async def take_step(operation: Operation, params: Any) -> Any:
     """Return the operation's result: the recorded one, or that of doing it now, once its checkpoint is durable.
 
     Raises:
         CheckpointIncompatible: what goes in now is not what went in when the step was recorded.
-        CheckpointStoreUnavailable, CheckpointTorn: the checkpoint cannot be read or written.
+        CheckpointStoreUnavailable, CheckpointTorn, CheckpointMissing: the checkpoint cannot be read or written.
+        Stopped: another execution owns the run, or it cannot be known; nothing more was done.
     """
     execution = current_execution()
-    context = _run_context(params)
+    context = run_context(params)
     agent_run = execution.agent_runs.get(context.run_id or "") if execution is not None else None
     if execution is None or agent_run is None:
         raise ConfigurationError("a durable step was taken outside an agent run in a flow")
-    identity = _identify(operation, params, agent_run)
-    key = checkpoint_key(
+    identity = identify(operation, params, agent_run)
+    step = step_name(
         execution.flow_run_id, agent_run.path, identity.sequence, identity.operation, identity.tool_call_id
     )
-    content = await _recorded(execution, key)
-    if content is not None:
+    key = (await checkpoints_of(execution)).get(step)
+    if key is not None:
+        content = await execution.store.read(key)
+        if content is None:
+            raise CheckpointMissing(f"checkpoint {key} was there when this execution began, and is gone")
         checkpoint, payload = decode(key, content)
-        _require_same_inputs(checkpoint, identity, agent_run)
+        # What a fork was given counts as it is, whatever the prompt, the model or the code is now.
+        if checkpoint.execution != GIVEN or execution.is_replay:
+            require_same_inputs(checkpoint, identity, agent_run)
+        if (names := replayed.get()) is not None:
+            names.append(step.removeprefix(f"{run_prefix(execution.flow_run_id)}/"))
+    elif execution.is_replay:
+        raise RecordEnds(identity.label)
     else:
-        await look_back(execution)
-        checkpoint, payload = await _do(operation, params, key, identity, agent_run, execution)
+        await require(UUID(execution.flow_run_id), execution.number)
+        checkpoint, payload = await _do(operation, params, step, identity, agent_run, execution)
     if checkpoint.seconds_to_first_token is not None:
         execution.first_tokens.setdefault(context.run_id or "", checkpoint.seconds_to_first_token)
     # Live and replayed steps hand on the same thing: what the bytes say.
@@ -167,111 +156,22 @@ async def take_step(operation: Operation, params: Any) -> Any:
     return result
 
 
-async def _recorded(execution: Execution, key: str) -> bytes | None:
-    """Return a checkpoint's bytes, or None where there is none.
-
-    A first execution finds none, and saves the store a request a step. It asks once all the same: a store that is not
-    there is to be found out before anything is paid.
-    """
-    if execution.is_first and execution.store_has_answered:
-        return None
-    content = await execution.store.read(key)
-    execution.store_has_answered = True
-    return content
-
-
-def _identify(operation: Operation, params: Any, run: AgentRun) -> _Identity:
-    match operation.operation_id:
-        case ModelRequestId(model_name=model_name):
-            request = cast(ModelRequestParams, params)
-            run.requests += 1
-            added = run.added(request.messages)
-            known = run.static
-            static = run.static_of(
-                f"{request.model_id or ''} {model_name}",
-                request.messages,
-                cast("Mapping[str, Any] | None", request.model_settings),
-                request.model_request_parameters,
-            )
-            inputs = step_inputs(previous=run.previous, static=static, known_static=known, added=added)
-            run.previous = inputs.digest
-            return _Identity(
-                operation="model-request",
-                sequence=run.requests,
-                label=f"{run.requests}. ask {model_name}",
-                inputs=inputs,
-                static=static,
-                prefect_task=_model_request,
-            )
-        case ToolsetCallToolId() | ToolsetValidateToolArgumentsId() as operation_id:
-            context = _run_context(params)
-            verb = "check " if isinstance(operation_id, ToolsetValidateToolArgumentsId) else ""
-            arguments = [
-                InputDigest(name=f"argument {name}", digest=digest_of(value))
-                for name, value in cast("dict[str, Any]", params.tool_args).items()
-            ]
-            called = InputDigest(name=f"tool {params.name}", digest=digest_of(params.name))
-            return _Identity(
-                operation=f"{verb.strip() or 'tool'}-{params.name}",
-                sequence=run.requests,
-                label=f"{run.requests}. {verb}{params.name}",
-                inputs=step_inputs(previous=run.previous, static=None, known_static=None, added=[called, *arguments]),
-                tool_call_id=context.tool_call_id,
-                prefect_task=_tool_call,
-            )
-        case other:
-            name = " ".join(str(value) for value in dataclasses.astuple(cast(Any, other)) if isinstance(value, str))
-            kind = f"{type(other).__name__.removesuffix('Id')} {name}".strip()
-            given = {
-                field.name: getattr(params, field.name)
-                for field in dataclasses.fields(params)
-                if field.name not in ("run_context", "ctx")
-            }
-            count = run.next_count(kind)
-            return _Identity(
-                operation=f"{kind}-{count}",
-                sequence=run.requests,
-                label=f"{run.requests}. {kind}",
-                inputs=step_inputs(
-                    previous=run.previous,
-                    static=None,
-                    known_static=None,
-                    added=[InputDigest(name=name, digest=digest_of(value)) for name, value in given.items()],
-                ),
-            )
-
-
-def _require_same_inputs(checkpoint: Checkpoint, identity: _Identity, run: AgentRun) -> None:
-    if checkpoint.inputs.static_parts is not None:
-        run.recorded_static = checkpoint.inputs.static_parts
-    if checkpoint.inputs.digest == identity.inputs.digest:
-        return
-    change = describe_change(
-        checkpoint.inputs, identity.inputs, recorded_static=run.recorded_static, static=identity.static
-    )
-    order = (
-        " Agents of one name that start in another order each time need a `run_id=` each." if run.requests == 1 else ""
-    )
-    raise CheckpointIncompatible(
-        f"step {checkpoint.label!r} of {checkpoint.agent_run} was recorded with other inputs: {change}. "
-        f"Restore what changed and run again, or start a new run; nothing was executed again.{order}",
-        step=checkpoint.label,
-        change=change,
-    )
-
-
 async def _do(
-    operation: Operation, params: Any, key: str, identity: _Identity, run: AgentRun, execution: Execution
+    operation: Operation, params: Any, step: str, identity: Identity, run: AgentRun, execution: Execution
 ) -> tuple[Checkpoint, bytes]:
     started_at = datetime.now(UTC)
+    key = checkpoint_key(step, execution.number)
 
     async def body() -> tuple[Checkpoint, bytes]:
-        scope = step_scope.set(
-            Scope(path=key.removeprefix(f"checkpoints/{execution.flow_run_id}/").removesuffix(".json"))
-        )
+        scope = step_scope.set(Scope(path=step.removeprefix(f"{run_prefix(execution.flow_run_id)}/")))
         try:
             with durable_unit_scope():
-                result = await operation.handler(params)
+                told = await _instead_of(params, step, identity, execution)
+                if told is None:
+                    result = await operation.handler(params)
+                else:
+                    # As pydantic-ai writes down that a tool raised `ToolFailed`.
+                    result = operation.result_codec.load({"kind": "tool_failed", "message": told})
         finally:
             step_scope.reset(scope)
         if isinstance(result, ModelResponse):
@@ -291,6 +191,9 @@ async def _do(
             seconds=time.perf_counter() - work.began,
             seconds_to_first_token=work.seconds_to_first_token,
             payload_bytes=len(payload),
+            prompt=identity.prompt,
+            side_effects=identity.side_effects,
+            outcome_is_unknown=told is not None and execution.may_change_things,
         )
         await execution.store.write(key, encode(checkpoint, payload))
         return checkpoint, payload
@@ -298,14 +201,24 @@ async def _do(
     work = _Work(body=body)
     token = _work.set(work)
     try:
-        await identity.prefect_task(label=identity.label, checkpoint=key)
+        await _TASKS[identity.kind](label=identity.label, checkpoint=key)
     finally:
         _work.reset(token)
     assert work.done is not None
     return work.done
 
 
-def _encode_result(operation: Operation, result: Any, identity: _Identity) -> bytes:
+async def _instead_of(params: Any, step: str, identity: Identity, execution: Execution) -> str | None:
+    """Return what the model is told where a tool must not run; None where it may."""
+    if identity.kind == "tool call" and not execution.may_change_things and identity.side_effects is not False:
+        return (
+            "Not done: this run is a fork that may change nothing. It is what would have been done. (A tool that only "
+            f"reads says so in its metadata: {SIDE_EFFECTS!r}: False.)"
+        )
+    return await begin(execution, step, identity.label) if is_begun_once(params) else None
+
+
+def _encode_result(operation: Operation, result: Any, identity: Identity) -> bytes:
     """Return the result's JSON; refuse one that would come back as something else."""
     kept = keepable(result, identity.label) if isinstance(operation.operation_id, ToolsetCallToolId) else result
     try:

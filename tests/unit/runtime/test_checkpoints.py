@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from triptych.errors import CheckpointTorn
 from triptych.records import Checkpoint, InputDigest, StepInputs
-from triptych.runtime.checkpoints import checkpoint_key, decode, encode, plain_name
+from triptych.runtime.checkpoints import decode, encode, plain_name, step_name
 from triptych.runtime.journal import Scope
 
 texts = st.text()
@@ -110,7 +110,7 @@ steps = st.tuples(st.uuids().map(str), hostile, st.integers(1, 99_999), hostile,
 
 def key_of(step: tuple[str, str, int, str, str | None]) -> str:
     flow_run_id, agent, sequence, operation, tool_call_id = step
-    return checkpoint_key(flow_run_id, Scope().next_path(agent), sequence, operation, tool_call_id)
+    return step_name(flow_run_id, Scope().next_path(agent), sequence, operation, tool_call_id)
 
 
 @given(st.lists(steps, min_size=2, max_size=6, unique=True))

@@ -15,6 +15,7 @@ from prefect.states import Crashed
 
 from tests.components.prefect_server import PrefectServer
 from triptych.runtime.recovery import TAG, RecoveryPolicy, recover_once
+from triptych.runtime.vitals import Vitals
 
 POLICY = RecoveryPolicy(settle_seconds=1.5, backoff_seconds=0)
 
@@ -45,7 +46,11 @@ async def test_a_worker_that_is_heard_of_is_waited_for_longer(
         while True:
             if is_heard:
                 await client.send_worker_heartbeat(run.work_pool_name, "busy", heartbeat_interval_seconds=30)
-            done = [line for line in await recover_once(client, POLICY) if line.startswith(f"{run.name}:")]
+            done = [
+                line
+                for line in await recover_once(client, POLICY, Vitals(POLICY.silent_seconds))
+                if line.startswith(f"{run.name}:")
+            ]
             waited = datetime.now(UTC) - run.state.timestamp
             if done:
                 break

@@ -23,6 +23,9 @@ P = ParamSpec("P")
 
 SIDE_EFFECTS = "side_effects"
 """The key in a tool's metadata that says whether it changes anything; every tool declares it."""
+HONOURS_KEY = "honours_idempotency_key"
+"""The key in a tool's metadata that says whether its backend does a call once, however often it comes under one
+idempotency key. Where it says False, a call that was interrupted is not made again: its outcome is unknown."""
 
 
 def reading_tool(
@@ -50,6 +53,7 @@ def changing_tool(
     description: str,
     approval: Rule | None = None,
     policy_may_approve: bool = False,
+    honours_key: bool = True,
     max_retries: int | None = None,
 ) -> Tool[DeskDeps]:
     """Declare a tool with a side effect. It runs alone: the effects of one response happen in the model's order.
@@ -59,6 +63,8 @@ def changing_tool(
         description: What the model reads.
         approval: Which of its calls a person must approve; None: none of them.
         policy_may_approve: Whether a policy may have such a call done when nobody answers.
+        honours_key: Whether what it calls does a call once under one idempotency key, as the desk does. An interrupted
+            call of one that does not is reported to the model as of unknown outcome.
         max_retries: How often the model may correct a bad call; by default as often as the agent says.
     """
     return Tool(
@@ -67,7 +73,7 @@ def changing_tool(
         description=description,
         max_retries=max_retries,
         sequential=True,
-        metadata={SIDE_EFFECTS: True, APPROVAL: approval is not None},
+        metadata={SIDE_EFFECTS: True, APPROVAL: approval is not None, HONOURS_KEY: honours_key},
     )
 
 

@@ -25,6 +25,7 @@ from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.approval.waiting import answer_to, attempts, wait
 from triptych.runtime.digest import digest_of
 from triptych.runtime.journal import Execution, current_execution
+from triptych.runtime.ownership import RecordEnds
 
 
 class Caller(NamedTuple):
@@ -128,7 +129,7 @@ class _Desk:
             otherwise = "deny"
         now = datetime.now(UTC)
         return ApprovalRequest(
-            id=_id(self.caller.conversation_id, call.tool_call_id, fingerprint, str(ask.amount_usd), ask.why),
+            id=request_id(self.caller.conversation_id, call.tool_call_id, fingerprint, ask.amount_usd, ask.why),
             flow_run_id=self.execution.flow_run_id,
             agent=self.caller.agent,
             tool=call.tool_name,
@@ -157,6 +158,8 @@ class _Desk:
 
     async def _decision(self, request: ApprovalRequest) -> ApprovalDecision:
         recorded = await self.ledger.decision(request.flow_run_id, request.id)
+        if recorded is None and self.execution.is_replay:
+            raise RecordEnds(f"the decision about {request.tool}")
         decision = recorded or await self._asked(request)
         if decision.fingerprint != request.fingerprint:
             raise ConfigurationError(f"the decision of request {request.id} is about another call; nothing was done")
@@ -194,7 +197,7 @@ def _next(request: ApprovalRequest) -> ApprovalRequest:
     rest = request.escalates_to[1:]
     return request.model_copy(
         update={
-            "id": _id(request.id, "escalated"),
+            "id": escalated_id(request.id),
             "asked_of": request.escalates_to[0],
             "escalates_to": rest,
             "asked_at": now,
@@ -203,6 +206,16 @@ def _next(request: ApprovalRequest) -> ApprovalRequest:
             "when_nobody_answers": "escalate" if rest else "deny",
         }
     )
+
+
+def request_id(conversation_id: str, tool_call_id: str, fingerprint: str, amount_usd: float | None, why: str) -> str:
+    """Return what a request about a call is known by."""
+    return _id(conversation_id, tool_call_id, fingerprint, str(amount_usd), why)
+
+
+def escalated_id(request_id: str) -> str:
+    """Return what the request to the next person is known by."""
+    return _id(request_id, "escalated")
 
 
 def _id(*about: str) -> str:

@@ -34,9 +34,10 @@ class Ledger(NamedTuple):
         """Record what is about to be acted upon."""
         await self._write(request.flow_run_id, request.id, "decision", decision)
 
-    async def ids(self) -> list[tuple[str, str]]:
-        """Return flow run and request of every entry."""
-        parts = [key.split("/") for key in await self.store.keys(ROOT)]
+    async def ids(self, flow_run_id: str | None = None) -> list[tuple[str, str]]:
+        """Return flow run and request of every entry, or of those of one run."""
+        below = ROOT if flow_run_id is None else f"{ROOT}/{flow_run_id}"
+        parts = [key.split("/") for key in await self.store.keys(below)]
         return [(part[1], part[2]) for part in parts if len(part) == 4 and part[3] == "request.json"]
 
     async def _read(self, flow_run_id: str, request_id: str, what: str, record: type[RecordT]) -> RecordT | None:

@@ -172,5 +172,5 @@ async def load_store(name: str) -> CheckpointStore:
     """
     try:
         return await cast(Any, CheckpointStore).load(name)
-    except (ValueError, ObjectNotFound) as error:
+    except (ValueError, RuntimeError, ObjectNotFound) as error:
         raise ConfigurationError(f"no block {CheckpointStore.get_block_type_slug()}/{name}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Self, cast
 
 from prefect.blocks.core import Block
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from triptych.errors import ConfigurationError
 from triptych.settings import Settings
@@ -66,8 +66,11 @@ async def load_policy(settings: Settings) -> ApprovalPolicy:
     """
     try:
         return await cast(Any, ApprovalPolicy).load(settings.policy_block)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
+        # Prefect raises a RuntimeError about the ValidationError that says what is wrong.
+        cause = error.__cause__ or error.__context__
+        said = str(cause) if isinstance(cause, ValidationError) else str(error)
         raise ConfigurationError(
-            f"the block {ApprovalPolicy.get_block_type_slug()}/{settings.policy_block} cannot be loaded: {error}. "
-            "`triptych blocks` saves one"
+            f"the block {ApprovalPolicy.get_block_type_slug()}/{settings.policy_block} cannot be loaded: {said}. "
+            "`triptych blocks` saves one; one that stands is mended in the UI"
         ) from error

@@ -1,0 +1,143 @@
+"""Play a run against the code of today, offline: on a Prefect server of its own, where nothing may happen anew.
+
+The record (`Bundle`) is written by a process that can reach the run; the play is another process, which cannot.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from prefect.client.orchestration import get_client
+from pydantic import BaseModel, ConfigDict
+
+from triptych.errors import ConfigurationError
+from triptych.runtime.approval.policy import ApprovalPolicy, load_policy
+from triptych.runtime.checkpoints import run_prefix
+from triptych.runtime.history import read_history
+from triptych.runtime.queries import find_run
+from triptych.runtime.stack import environment, start_server, stop
+from triptych.runtime.store import CheckpointStore
+from triptych.settings import Settings
+
+
+class Bundle(BaseModel):
+    """What a play needs of a run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    flow_run_id: str
+    project: Path
+    entrypoint: str
+    parameters: dict[str, Any]
+    policy: dict[str, Any]
+    """The fields of the approval policy in force."""
+
+
+class Replay(BaseModel):
+    """How far the code of today goes the way of a recorded run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    flow_run_id: str
+    outcome: Literal["same", "diverges", "unfinished"]
+    """`unfinished`: the same as far as the record goes, and the run had not come to its end."""
+    recorded: int
+    """Steps of the run."""
+    replayed: int
+    """Steps that were read from the record before the play ended."""
+    at: str = ""
+    """The step at which it diverges, or which would be taken next."""
+    why: str = ""
+    """What differs."""
+
+
+class Played(BaseModel):
+    """What the play itself says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["same", "diverges", "unfinished"]
+    names: tuple[str, ...]
+    """The steps that were read from the record."""
+    at: str = ""
+    why: str = ""
+
+
+async def replay(store: CheckpointStore, wanted: str, project: Path, settings: Settings) -> Replay:
+    """Play a run against the code of a project. Nothing is asked of a model, and no tool runs.
+
+    Args:
+        store: Where the run keeps its checkpoints.
+        wanted: The run that is played, as `find_run` takes it; left as it is.
+        project: Whose code plays it.
+        settings: Those of the play.
+
+    Raises:
+        ConfigurationError: there is no such run, it has no deployment, or its flow cannot be loaded or played.
+        CheckpointError: its checkpoints cannot be read.
+    """
+    async with get_client() as client:
+        run = await find_run(client, wanted)
+    if run.deployment_id is None:
+        raise ConfigurationError(f"run {run.name} has no deployment, so its flow is not known")
+    steps = await read_history(store, str(run.id))
+    async with get_client() as client:
+        deployment = await client.read_deployment(run.deployment_id)
+    with tempfile.TemporaryDirectory(prefix="triptych-replay-") as name:
+        folder = Path(name)
+        record = CheckpointStore(location=str(folder / "record"))
+        (folder / "record").mkdir()
+        for prefix in (run_prefix(str(run.id)), f"executions/{run.id}", f"approvals/{run.id}"):
+            for key in await store.keys(prefix):
+                await record.write(key, await store.read(key) or b"")
+        bundle = Bundle(
+            flow_run_id=str(run.id),
+            project=project,
+            entrypoint=deployment.entrypoint or "",
+            parameters=run.parameters,
+            policy=(await load_policy(settings)).model_dump(mode="json", include=set(ApprovalPolicy.model_fields)),
+        )
+        (folder / "bundle.json").write_text(bundle.model_dump_json(), encoding="utf-8")
+        env = cast("dict[str, str]", (run.job_variables or {}).get("env", {}))
+        played = _play(folder, settings, {**os.environ, **env})
+    replayed = len(played.names)
+    if played.outcome == "same" and replayed < len(steps):
+        left = next(step.checkpoint.label for step in steps if step.name not in played.names)
+        played = Played(outcome="diverges", names=played.names, at=left, why="it ends without this step")
+    if played.outcome == "unfinished" and run.state is not None and run.state.is_completed():
+        why = "it takes this step, which the run did not take"
+        played = Played(outcome="diverges", names=played.names, at=played.at, why=why)
+    return Replay(
+        flow_run_id=str(run.id),
+        outcome=played.outcome,
+        recorded=len(steps),
+        replayed=replayed,
+        at=played.at,
+        why=played.why,
+    )
+
+
+def _play(folder: Path, settings: Settings, env: dict[str, str]) -> Played:
+    of_its_own = settings.model_copy(update={"home": folder / "home"})
+    stack = start_server(of_its_own, folder)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "triptych.runtime.play", str(folder)],
+            env={**env, **environment(stack.api_url, stack.prefect_home), "TRIPTYCH_HOME": str(settings.folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    finally:
+        stop(of_its_own)
+    result = folder / "played.json"
+    if not result.is_file():
+        raise ConfigurationError(f"the run could not be played; the play ended with:\n{done.stdout.strip()[-2000:]}")
+    return Played.model_validate_json(result.read_text(encoding="utf-8"))
