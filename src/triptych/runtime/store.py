@@ -176,7 +176,7 @@ class CheckpointStore(WritableFileSystem):
 
     async def read_path(self, path: str) -> bytes:
         """Return a persisted result of Prefect's; `ValueError` where there is none, as Prefect expects."""
-        content = await self.read(_result_key(path))
+        content = await self.read(result_key(path))
         if content is None:
             raise ValueError(f"Path {path} does not exist.")
         _require_plain_json(path, content)
@@ -185,7 +185,7 @@ class CheckpointStore(WritableFileSystem):
     async def write_path(self, path: str, content: bytes) -> None:
         """Write a persisted result of Prefect's; only plain JSON is let in."""
         _require_plain_json(path, content)
-        await self.write(_result_key(path), content)
+        await self.write(result_key(path), content)
 
 
 def store_slug(settings: Settings | None = None) -> str:
@@ -198,7 +198,8 @@ def _tell_of_the_outage(state: RetryCallState) -> None:
         _logger.warning("%s Waiting for it.", state.outcome.exception())
 
 
-def _result_key(path: str) -> str:
+def result_key(path: str) -> str:
+    """Return where a persisted result of Prefect's lies."""
     return f"results/{path.lstrip('/')}"
 
 
