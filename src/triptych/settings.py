@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -50,6 +51,9 @@ class Settings(BaseSettings):
     """Name of the saved `CheckpointStore` block."""
     policy_block: str = "approvals"
     """Name of the saved `ApprovalPolicy` block."""
+    when_code_changes: Literal["stop", "finish"] = "stop"
+    """What becomes of a run that began with another version than the one that `triptych deploy` has put in force: it
+    goes on with the new one, and stops at a step that does not fit any more, or it finishes with its own."""
     witness: Path | None = None
     """An append-only file that the scripted model and the tools write a line to; see `WitnessLine`."""
 

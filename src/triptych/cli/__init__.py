@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from triptych import __version__
-from triptych.cli import approvals, forks
+from triptych.cli import approvals, forks, versions
 from triptych.cli.terminal import Json, connected, note, out, print_json, progress, say, show_log, table
 from triptych.errors import ConfigurationError, TriptychError
 from triptych.settings import Settings
@@ -33,6 +33,8 @@ app = typer.Typer(
 app.add_typer(approvals.app, name="approvals")
 app.command()(forks.fork)
 app.command()(forks.replay)
+app.command()(versions.deploy)
+app.command()(versions.rollback)
 Project = Annotated[Path | None, typer.Option(help="The folder with prefect.yaml; by default here or above.")]
 
 
@@ -221,8 +223,14 @@ def recover(
     silent_seconds: Annotated[
         float, typer.Option(min=31, help="How long a run may give no sign of life; its heartbeats come every 30 s.")
     ] = 75.0,
+    all_send_heartbeats: Annotated[
+        bool, typer.Option("--all-send-heartbeats", help="Take a run that was never heard for dead as well.")
+    ] = False,
     pending_seconds: Annotated[float, typer.Option(help="How long a worker may take to start a run.")] = 90.0,
     max_attempts: Annotated[int, typer.Option(min=1, help="Executions that a run gets in all.")] = 5,
+    backoff_seconds: Annotated[
+        float, typer.Option(min=0, help="Wait before the third execution, doubled for each further one.")
+    ] = 2.0,
 ) -> None:
     """Bring crashed runs back under their own ids, until stopped. `triptych up` runs this beside the worker."""
     connected(Settings())
@@ -232,8 +240,10 @@ def recover(
         poll_seconds=poll_seconds,
         settle_seconds=settle_seconds,
         silent_seconds=silent_seconds,
+        all_send_heartbeats=all_send_heartbeats,
         pending_seconds=pending_seconds,
         max_attempts=max_attempts,
+        backoff_seconds=backoff_seconds,
     )
     asyncio.run(recover_forever(policy, say))
 

@@ -1,4 +1,4 @@
-"""The process that plays a recorded run: `python -m triptych.runtime.play FOLDER`; see `replay`."""
+"""The process that plays a recorded run: `python -m triptych.runtime.play FOLDER PROJECT`; see `replay`."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ async def prepare(folder: Path, bundle: Bundle, flow: Flow[Any, Any]) -> Any:
     return run
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, project: Path) -> None:
     """Play what a folder holds, and write down how it went."""
     bundle = Bundle.model_validate_json((folder / "bundle.json").read_text(encoding="utf-8"))
-    flow: Flow[Any, Any] = load_entrypoint(bundle.project, bundle.entrypoint)
+    flow: Flow[Any, Any] = load_entrypoint(project, bundle.entrypoint)
     run = asyncio.run(prepare(folder, bundle, flow))
     names: list[str] = []
     replayed.set(names)
@@ -63,4 +63,4 @@ def _ended(names: list[str], state: Any, error: Any) -> Played:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -60,6 +60,9 @@ class RecoveryPolicy(BaseModel):
     heard of since then has only much to do, and is waited for three times as long."""
     silent_seconds: float = Field(default=75.0, gt=HEARTBEAT_SECONDS)
     """How long a run under way may give no sign of life; its heartbeats come every 30 s."""
+    all_send_heartbeats: bool = False
+    """Whether every run sends heartbeats, as those of `triptych up` do. One that was never heard is left to its worker
+    otherwise."""
     pending_seconds: float = Field(default=90.0, gt=0)
     """How long a worker may take from accepting a run to its start."""
     max_attempts: int = Field(default=5, ge=1)
@@ -78,7 +81,7 @@ async def recover_forever(policy: RecoveryPolicy, say: Callable[[str], None]) ->
         say: Called with one line for each run that is brought back, given up, or found waiting for its store.
     """
     said: list[str] = []
-    vitals = Vitals(policy.silent_seconds)
+    vitals = Vitals(policy.silent_seconds, policy.all_send_heartbeats)
     while True:
         try:
             async with get_client() as client:

@@ -9,16 +9,18 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from pydantic import BaseModel, ConfigDict
 
 from triptych.errors import ConfigurationError
 from triptych.runtime.approval.policy import ApprovalPolicy, load_policy
 from triptych.runtime.checkpoints import run_prefix
-from triptych.runtime.history import read_history
+from triptych.runtime.history import Step, read_history
 from triptych.runtime.queries import find_run
 from triptych.runtime.stack import environment, start_server, stop
 from triptych.runtime.store import CheckpointStore
@@ -31,7 +33,6 @@ class Bundle(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     flow_run_id: str
-    project: Path
     entrypoint: str
     parameters: dict[str, Any]
     policy: dict[str, Any]
@@ -83,28 +84,11 @@ async def replay(store: CheckpointStore, wanted: str, project: Path, settings: S
     """
     async with get_client() as client:
         run = await find_run(client, wanted)
-    if run.deployment_id is None:
-        raise ConfigurationError(f"run {run.name} has no deployment, so its flow is not known")
-    steps = await read_history(store, str(run.id))
-    async with get_client() as client:
-        deployment = await client.read_deployment(run.deployment_id)
     with tempfile.TemporaryDirectory(prefix="triptych-replay-") as name:
         folder = Path(name)
-        record = CheckpointStore(location=str(folder / "record"))
-        (folder / "record").mkdir()
-        for prefix in (run_prefix(str(run.id)), f"executions/{run.id}", f"approvals/{run.id}"):
-            for key in await store.keys(prefix):
-                await record.write(key, await store.read(key) or b"")
-        bundle = Bundle(
-            flow_run_id=str(run.id),
-            project=project,
-            entrypoint=deployment.entrypoint or "",
-            parameters=run.parameters,
-            policy=(await load_policy(settings)).model_dump(mode="json", include=set(ApprovalPolicy.model_fields)),
-        )
-        (folder / "bundle.json").write_text(bundle.model_dump_json(), encoding="utf-8")
+        steps = await record(store, run, folder, settings)
         env = cast("dict[str, str]", (run.job_variables or {}).get("env", {}))
-        played = _play(folder, settings, {**os.environ, **env})
+        played = play(folder, project, settings, {**os.environ, **env})
     replayed = len(played.names)
     if played.outcome == "same" and replayed < len(steps):
         left = next(step.checkpoint.label for step in steps if step.name not in played.names)
@@ -122,12 +106,59 @@ async def replay(store: CheckpointStore, wanted: str, project: Path, settings: S
     )
 
 
-def _play(folder: Path, settings: Settings, env: dict[str, str]) -> Played:
+async def record(store: CheckpointStore, run: FlowRun, folder: Path, settings: Settings) -> list[Step]:
+    """Write down what a play needs of a run, into an empty folder.
+
+    Args:
+        store: Where the run keeps its checkpoints.
+        run: What is recorded.
+        folder: Gets `bundle.json`, and the run's objects below `record`.
+        settings: Name the approval policy.
+
+    Returns:
+        The run's steps.
+
+    Raises:
+        ConfigurationError: the run has no deployment.
+        CheckpointError: its checkpoints cannot be read.
+    """
+    if run.deployment_id is None:
+        raise ConfigurationError(f"run {run.name} has no deployment, so its flow is not known")
+    steps = await read_history(store, str(run.id))
+    (folder / "record").mkdir()
+    copy = CheckpointStore(location=str(folder / "record"))
+    for prefix in (run_prefix(str(run.id)), f"executions/{run.id}", f"approvals/{run.id}"):
+        for key in await store.keys(prefix):
+            await copy.write(key, await store.read(key) or b"")
+    async with get_client() as client:
+        deployment = await client.read_deployment(run.deployment_id)
+    bundle = Bundle(
+        flow_run_id=str(run.id),
+        entrypoint=deployment.entrypoint or "",
+        parameters=run.parameters,
+        policy=(await load_policy(settings)).model_dump(mode="json", include=set(ApprovalPolicy.model_fields)),
+    )
+    (folder / "bundle.json").write_text(bundle.model_dump_json(indent=1), encoding="utf-8")
+    return steps
+
+
+def play(folder: Path, project: Path, settings: Settings, env: Mapping[str, str]) -> Played:
+    """Play what a folder holds, on a Prefect server of its own.
+
+    Args:
+        folder: As `record` left it.
+        project: Whose code plays it.
+        settings: Those of the play; what is started is kept in the folder.
+        env: The play's environment, but for where its server is.
+
+    Raises:
+        ConfigurationError: it cannot be played.
+    """
     of_its_own = settings.model_copy(update={"home": folder / "home"})
     stack = start_server(of_its_own, folder)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "triptych.runtime.play", str(folder)],
+            [sys.executable, "-m", "triptych.runtime.play", str(folder), str(project)],
             env={**env, **environment(stack.api_url, stack.prefect_home), "TRIPTYCH_HOME": str(settings.folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from triptych.errors import ConfigurationError
 from triptych.runtime.services import Service, alone, end_marked, launch
+from triptych.runtime.versions import deployed
 from triptych.settings import Settings
 
 POOL = "triptych"
@@ -141,11 +142,11 @@ def start(
             say("starting a worker and the recovery loop")
             command = [*_prefect(), "worker", "start", "--pool", POOL, "--name", "triptych-worker"]
             stack = _add(settings, stack, "worker", command, env)
-            command = [sys.executable, "-m", "triptych", "recover", *recover_options]
+            command = [sys.executable, "-m", "triptych", "recover", "--all-send-heartbeats", *recover_options]
             stack = _add(settings, stack, "recovery", command, env)
             say("saving blocks and deploying prefect.yaml")
             blocks = [sys.executable, "-m", "triptych", "blocks", "--project", str(project)]
-            deploy = [*_prefect(), "--no-prompt", "deploy", "--all"]
+            deploy = _deploy_command(settings, project)
             _run_all({"saving the blocks": blocks, "deploying prefect.yaml": deploy}, project, env)
             _wait_for_worker(stack)
             stack = stack.model_copy(update={"is_whole": True})
@@ -154,6 +155,14 @@ def start(
             _stop(settings)
             raise
         return stack
+
+
+def _deploy_command(settings: Settings, project: Path) -> list[str]:
+    """Return what deploys the project as it lies there, or the version of it that was deployed here last."""
+    versions = deployed(settings, project)
+    if not versions:
+        return [*_prefect(), "--no-prompt", "deploy", "--all"]
+    return [sys.executable, "-m", "triptych", "deploy", "--ref", versions[-1].commit, "--project", str(project)]
 
 
 def start_server(settings: Settings, project: Path) -> Stack:

@@ -27,10 +27,13 @@ class Vitals:
 
     Attributes:
         silent_seconds: How long a run may be silent.
+        all_send: Whether every run sends heartbeats, so that one which was never heard has died at once. Otherwise such
+            a run is left to its worker: it may be one that sends none.
         heard: When each run gave its last sign of life, as far as it was looked for.
     """
 
     silent_seconds: float
+    all_send: bool = False
     heard: dict[UUID, datetime] = field(default_factory=dict[UUID, datetime])
     _listening_since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -39,21 +42,17 @@ class Vitals:
         self._listening_since = datetime.now(UTC)
 
     async def silence(self, client: PrefectClient, run: FlowRun) -> timedelta | None:
-        """Return how long a run has been silent, where that is too long; None for one that lives, as far as is known.
-
-        A run that never sent a heartbeat is not known to send any, and is left to its worker.
-        """
+        """Return how long a run has been silent, where that is too long; None for one that lives, as far as known."""
         assert run.state is not None
         began = run.state.timestamp
         known = max(began, self._listening_since, self.heard.get(run.id, began))
         if not self._is_long(known):
             return None
-        last = await self._last_heartbeat(client, run.id, began)
+        last = await self._last_heartbeat(client, run.id, began) or (began if self.all_send else None)
         if last is None:
             return None
         self.heard[run.id] = last
-        latest = max(last, self._listening_since)
-        return datetime.now(UTC) - last if self._is_long(latest) else None
+        return datetime.now(UTC) - last if self._is_long(max(last, self._listening_since)) else None
 
     def _is_long(self, since: datetime) -> bool:
         return datetime.now(UTC) - since >= timedelta(seconds=self.silent_seconds)

@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Crashed
+from prefect.states import Crashed, Running
 
 from tests.components.prefect_server import PrefectServer
 from triptych.runtime.recovery import TAG, RecoveryPolicy, recover_once
@@ -59,3 +59,37 @@ async def test_a_worker_that_is_heard_of_is_waited_for_longer(
         now = (await client.read_flow_run(run.id)).state
         assert now is not None
         assert now.name == "Recovering"
+
+
+async def test_a_run_that_dies_each_time_is_given_up_and_says_how_often_and_why(prefect_server: PrefectServer) -> None:
+    policy = RecoveryPolicy(settle_seconds=0, backoff_seconds=0, max_attempts=2)
+    async with get_client() as client:
+        run = await _crashed(client)
+        for execution in (1, 2):
+            await client.set_flow_run_state(run.id, Running(), force=True)
+            await client.set_flow_run_state(run.id, Crashed(message="out of memory"), force=True)
+            done = [line for line in await recover_once(client, policy, Vitals(60)) if line.startswith(f"{run.name}:")]
+            assert done, execution
+        now = (await client.read_flow_run(run.id)).state
+        assert now is not None
+        assert now.is_failed()
+        assert now.message == "Given up after 2 executions, the last of which crashed: out of memory"
+        # And stays so.
+        assert not [line for line in await recover_once(client, policy, Vitals(60)) if line.startswith(f"{run.name}:")]
+
+
+@pytest.mark.parametrize("all_send", [True, False])
+async def test_who_never_sent_a_sign_of_life_is_left_to_its_worker_unless_all_send_them(
+    prefect_server: PrefectServer, all_send: bool
+) -> None:
+    policy = RecoveryPolicy(silent_seconds=31)
+    async with get_client() as client:
+        run = await _crashed(client)
+        await client.set_flow_run_state(run.id, Running(), force=True)
+        vitals = Vitals(0.5, all_send)
+        await asyncio.sleep(0.6)
+        done = [line for line in await recover_once(client, policy, vitals) if line.startswith(f"{run.name}:")]
+        assert bool(done) == all_send
+        now = (await client.read_flow_run(run.id)).state
+        assert now is not None
+        assert now.name == ("Recovering" if all_send else "Running")
