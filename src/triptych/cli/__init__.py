@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from triptych import __version__
-from triptych.cli import approvals, forks, versions
+from triptych.cli import approvals, forks, runs, versions
 from triptych.cli.terminal import Json, connected, note, out, print_json, progress, say, show_log, table
 from triptych.errors import ConfigurationError, TriptychError
 from triptych.settings import Settings
@@ -35,6 +35,9 @@ app.command()(forks.fork)
 app.command()(forks.replay)
 app.command()(versions.deploy)
 app.command()(versions.rollback)
+app.command()(runs.runs)
+app.command()(runs.history)
+app.command()(runs.prune)
 Project = Annotated[Path | None, typer.Option(help="The folder with prefect.yaml; by default here or above.")]
 
 

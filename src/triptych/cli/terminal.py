@@ -50,7 +50,7 @@ def table(title: str, columns: list[str], rows: list[list[object]]) -> None:
     """Print what a command found, for a person."""
     shown = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
-        cells = [str(row[number] or "") for row in rows]
+        cells = [line for row in rows for line in str(row[number] or "").splitlines()]
         # What a reader copies stands whole; in a narrow window the rest is folded.
         shown.add_column(column, overflow="fold", min_width=max(map(len, cells), default=0) if number == 0 else None)
     for row in rows:

@@ -26,7 +26,7 @@ from triptych.runtime.history import read_history
 from triptych.runtime.queries import PAGE
 from triptych.runtime.recovery import TAG
 from triptych.runtime.store import CheckpointStore
-from triptych.runtime.telling import told
+from triptych.runtime.telling import EXECUTIONS, told
 
 
 class RunRow(BaseModel):
@@ -39,6 +39,7 @@ class RunRow(BaseModel):
     state: str
     """By its name in Prefect."""
     executions: int
+    """Those included that went on after a suspension, where the store still knows of them."""
     steps: int | None = None
     """Those whose checkpoints count. None, like the figures below: there are none, or they cannot be read."""
     input_tokens: int | None = None
@@ -55,6 +56,7 @@ class RunRow(BaseModel):
 
 
 class _Figures(NamedTuple):
+    executions: int = 0
     steps: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -124,17 +126,23 @@ async def _row(store: CheckpointStore, run: FlowRun) -> RunRow:
         flow_run_id=str(run.id),
         name=run.name,
         state=(run.state.name or "") if run.state is not None else "",
-        executions=run.run_count,
+        # Prefect does not count one that goes on after a suspension, the store none that ended before its first step.
+        executions=max(run.run_count, figures.executions),
         waits_for=await _waits_for(store, run),
         started_at=run.start_time,
         duration_seconds=None if run.start_time is None else (end - run.start_time).total_seconds(),
-        **figures._asdict(),
+        steps=figures.steps,
+        input_tokens=figures.input_tokens,
+        output_tokens=figures.output_tokens,
+        cost_usd=figures.cost_usd,
+        problem=figures.problem,
     )
 
 
 async def _figures(store: CheckpointStore, flow_run_id: str) -> _Figures:
     try:
         steps = told(await read_history(store, flow_run_id))
+        executions = len(await store.keys(f"{EXECUTIONS}/{flow_run_id}"))
     except CheckpointMissing:
         return _Figures()
     # ValueError: something lies among the checkpoints that has not the name of one.
@@ -142,6 +150,7 @@ async def _figures(store: CheckpointStore, flow_run_id: str) -> _Figures:
         return _Figures(problem=str(error))
     costs = [step.cost_usd for step in steps if step.cost_usd is not None]
     return _Figures(
+        executions=executions,
         steps=len(steps),
         input_tokens=sum(step.input_tokens or 0 for step in steps),
         output_tokens=sum(step.output_tokens or 0 for step in steps),

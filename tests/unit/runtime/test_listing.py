@@ -53,6 +53,10 @@ async def test_a_row_has_the_figures_of_the_steps_that_count(runs: DurableRuns) 
     row = await _row(runs, first.flow_run_id)
     steps = (await history_of(runs.store, row.flow_run_id)).steps
     assert (row.state, row.executions, row.steps) == ("Completed", 2, 4)
+    # Prefect does not count one that goes on after a suspension.
+    third = await runs.store.read(f"executions/{row.flow_run_id}/000002.json") or b""
+    await runs.store.write(f"executions/{row.flow_run_id}/000003.json", third)
+    assert (await _row(runs, first.flow_run_id)).executions == 3
     assert row.input_tokens == sum(step.input_tokens or 0 for step in steps) > 0
     assert row.output_tokens == sum(step.output_tokens or 0 for step in steps) > 0
     assert row.cost_usd == sum(step.cost_usd or 0 for step in steps) > 0
