@@ -1,0 +1,1 @@
+"""Runs as released versions recorded them: what comes later must still read them."""
