@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -43,7 +45,7 @@ class Postgres:
 
     def start(self) -> None:
         """Create the cluster, start it and wait until it answers."""
-        password, data, log = self._folder / "password", self._folder / "data", self._folder / "log"
+        password, data = self._folder / "password", self._folder / "data"
         password.write_text(self._password)
         if self._user:
             shutil.chown(self._folder, self._user, self._user)
@@ -59,9 +61,22 @@ class Postgres:
             capture_output=True,
             timeout=60,
         )
+        self._launch()
+
+    def crash_and_start_again(self) -> None:
+        """Kill the server with all its connections, and start it over the same files."""
+        assert self._process is not None
+        for process in [*psutil.Process(self._process.pid).children(), psutil.Process(self._process.pid)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait(30)
+        self._launch()
+
+    def _launch(self) -> None:
+        data, log = self._folder / "data", self._folder / "log"
         command = [self._programs / "postgres", "-D", data, "-p", str(self._port), "-c", "listen_addresses=127.0.0.1"]
         command += ["-c", f"unix_socket_directories={self._folder}", "-c", "fsync=off"]
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
                 user=self._user,

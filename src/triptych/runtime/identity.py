@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from pydantic_ai.durable_exec import (
     DurableOperation,
+    DynamicToolsetCallToolParams,
     ModelRequestId,
     ModelRequestParams,
     ToolsetCallToolId,
@@ -16,7 +17,7 @@ from pydantic_ai.durable_exec import (
     ToolsetValidateToolArgumentsId,
 )
 from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
-from pydantic_ai.tools import RunContext
+from pydantic_ai.tools import RunContext, ToolDefinition
 
 from triptych.errors import CheckpointIncompatible, ConfigurationError
 from triptych.loop.tools.execution import SIDE_EFFECTS
@@ -91,8 +92,8 @@ def identify(operation: Operation, params: Any, run: AgentRun) -> Identity:
                 label=f"{run.requests}. {verb}{params.name}",
                 inputs=step_inputs(previous=run.previous, static=None, known_static=None, added=[called, *arguments]),
                 tool_call_id=context.tool_call_id,
-                kind="tool call",
-                side_effects=_side_effects(params),
+                kind="agent operation" if verb else "tool call",
+                side_effects=tool_metadata(params).get(SIDE_EFFECTS),
             )
         case other:
             name = " ".join(str(value) for value in dataclasses.astuple(cast(Any, other)) if isinstance(value, str))
@@ -148,7 +149,11 @@ def _prompt(messages: list[ModelMessage]) -> str | None:
     return "\n".join(said) or None
 
 
-def _side_effects(params: object) -> bool | None:
-    if not isinstance(params, ToolsetCallToolParams) or params.tool is None:
-        return None
-    return (params.tool.tool_def.metadata or {}).get(SIDE_EFFECTS)
+def tool_metadata(params: object) -> dict[str, Any]:
+    """Return what a tool says of itself in its metadata, by the parameters of a call; empty where that is unknown."""
+    definition: ToolDefinition | None = None
+    if isinstance(params, ToolsetCallToolParams) and params.tool is not None:
+        definition = params.tool.tool_def
+    elif isinstance(params, DynamicToolsetCallToolParams):
+        definition = params.tool_def
+    return (definition.metadata if definition is not None else None) or {}

@@ -209,8 +209,10 @@ async def _do(
 
 
 async def _instead_of(params: Any, step: str, identity: Identity, execution: Execution) -> str | None:
-    """Return what the model is told where a tool must not run; None where it may."""
-    if identity.kind == "tool call" and not execution.may_change_things and identity.side_effects is not False:
+    """Return what the model is told where a tool must not run; None where it may, and for what is no tool call."""
+    if identity.kind != "tool call":
+        return None
+    if not execution.may_change_things and identity.side_effects is not False:
         return (
             "Not done: this run is a fork that may change nothing. It is what would have been done. (A tool that only "
             f"reads says so in its metadata: {SIDE_EFFECTS!r}: False.)"

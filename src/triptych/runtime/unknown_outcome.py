@@ -12,10 +12,10 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from prefect.client.orchestration import get_client
-from pydantic_ai.durable_exec import ToolsetCallToolParams
 
 from triptych.loop.tools.execution import HONOURS_KEY
 from triptych.runtime.checkpoints import ROOT
+from triptych.runtime.identity import tool_metadata
 from triptych.runtime.journal import Execution
 from triptych.runtime.ownership import require
 
@@ -24,9 +24,7 @@ _logger = logging.getLogger(__name__)
 
 def is_begun_once(params: object) -> bool:
     """Whether these are the parameters of a call to a tool that honours no idempotency key."""
-    if not isinstance(params, ToolsetCallToolParams) or params.tool is None:
-        return False
-    return (params.tool.tool_def.metadata or {}).get(HONOURS_KEY) is False
+    return tool_metadata(params).get(HONOURS_KEY) is False
 
 
 async def begin(execution: Execution, step: str, label: str) -> str | None:
