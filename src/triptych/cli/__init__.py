@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from triptych import __version__
-from triptych.cli import approvals, forks, runs, versions
+from triptych.cli import approvals, chaos, forks, runs, versions
 from triptych.cli.terminal import Json, connected, note, out, print_json, progress, say, show_log, table
 from triptych.errors import ConfigurationError, TriptychError
 from triptych.settings import Settings
@@ -33,6 +33,7 @@ app = typer.Typer(
 app.add_typer(approvals.app, name="approvals")
 app.command()(forks.fork)
 app.command()(forks.replay)
+app.command()(chaos.chaos)
 app.command()(versions.deploy)
 app.command()(versions.rollback)
 app.command()(runs.runs)
