@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic_ai import ApprovalRequired, DeferredToolRequests, DeferredToolResults, RunContext, Tool
+from pydantic_ai import Agent, ApprovalRequired, DeferredToolRequests, DeferredToolResults, RunContext, Tool
+from pydantic_ai.exceptions import UsageLimitExceeded
+from pydantic_ai.usage import UsageLimits
 
 from tests.durable_runs import DurableRuns, calls, durable_agent
 from tests.resume.six_step_run import goodwill
@@ -79,9 +82,6 @@ async def test_a_call_that_was_approved_is_told_in_both_rounds(runs: DurableRuns
             raise ApprovalRequired
         return f"paid {amount}"
 
-    def look(order: str) -> str:
-        return f"{order} is there"
-
     async def body() -> Any:
         plan = Plan(turns=(calls(("pay", {"amount": 9.0}), ("look", {"order": "#A"})),), final="done")
         agent = durable_agent(runs.model(plan), pay, look, output_type=[str, DeferredToolRequests])
@@ -102,23 +102,34 @@ async def test_a_call_that_was_approved_is_told_in_both_rounds(runs: DurableRuns
     assert [each.result for each in steps[-1].given] == ["paid 9.0", "#A is there"]
 
 
-async def test_two_equal_runs_of_an_agent_are_not_taken_for_rounds(runs: DurableRuns) -> None:
-    def look(order: str) -> str:
-        return f"{order} is there"
+def look(order: str) -> str:
+    return f"{order} is there"
 
+
+def looking(runs: DurableRuns, order: str) -> Agent[Any, Any]:
+    return durable_agent(runs.model(Plan(turns=(calls(("look", {"order": order})),), final="done")), look)
+
+
+async def test_a_new_run_of_an_agent_is_not_taken_for_a_round(runs: DurableRuns) -> None:
     async def body() -> None:
-        agent = durable_agent(runs.model(Plan(turns=(calls(("look", {"order": "#A"})),), final="done")), look)
-        await agent.run("One.")
-        await agent.run("Two.")
+        with pytest.raises(UsageLimitExceeded):
+            await looking(runs, "#A").run("One.", usage_limits=UsageLimits(request_limit=1))
+        await looking(runs, "#A").run("Two.")
 
     done = await runs.execute(body)
     steps = (await history_of(runs.store, str(done.flow_run_id))).steps
-    assert [(step.prompt, len(step.given)) for step in steps if step.model] == [
-        ("One.", 0),
-        (None, 1),
-        ("Two.", 0),
-        (None, 1),
-    ]
+    assert [(step.prompt, len(step.given)) for step in steps if step.model] == [("One.", 0), ("Two.", 0), (None, 1)]
+
+
+async def test_runs_of_an_agent_at_once_keep_their_own_calls(runs: DurableRuns) -> None:
+    async def body() -> None:
+        await asyncio.gather(*(looking(runs, order).run(order) for order in ("#A", "#B", "#C")))
+
+    done = await runs.execute(body)
+    steps = (await history_of(runs.store, str(done.flow_run_id))).steps
+    looked = [step for step in steps if step.outcome is not None]
+    assert sorted(step.arguments["order"] for step in looked) == ["#A", "#B", "#C"]
+    assert all(_result(step) == f"{step.arguments['order']} is there" for step in looked)
 
 
 async def test_what_takes_effect_and_what_is_unknown_is_marked(runs: DurableRuns) -> None:
@@ -129,11 +140,8 @@ async def test_what_takes_effect_and_what_is_unknown_is_marked(runs: DurableRuns
             raise Crash
         return f"sent to {to}"
 
-    def look() -> str:
-        return "nothing"
-
     async def body() -> None:
-        plan = Plan(turns=(calls(("look", {})), calls(("send", {"to": "Ada"}))), final="done")
+        plan = Plan(turns=(calls(("look", {"order": "#A"})), calls(("send", {"to": "Ada"}))), final="done")
         tools = [Tool(look, metadata={SIDE_EFFECTS: False}), Tool(send, metadata={HONOURS_KEY: False})]
         await durable_agent(runs.model(plan), *tools).run("Write.")
 
