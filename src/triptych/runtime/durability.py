@@ -22,6 +22,7 @@ import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar, cast
+from uuid import UUID
 
 from prefect.context import FlowRunContext, TaskRunContext
 from pydantic_ai.agent import AbstractAgent, EventStreamHandler
@@ -42,6 +43,7 @@ from pydantic_ai.tools import AgentDepsT, RunContext
 
 from triptych.errors import ConfigurationError
 from triptych.runtime.journal import AgentRun, current_execution, step_scope
+from triptych.runtime.ownership import require
 from triptych.runtime.steps import note_first_token, take_step
 from triptych.runtime.tool_results import refuse_unserializable_tools
 
@@ -166,9 +168,13 @@ class Durability(BaseDurabilityCapability[AgentDepsT]):
             path=path, id_suffix=id_suffix(f"{expected}{path}", ctx.conversation_id or "")
         )
         try:
-            return await super().wrap_run(ctx, handler=handler)
+            result = await super().wrap_run(ctx, handler=handler)
         finally:
             del execution.agent_runs[run_id]
+        # What the flow makes of it, its final state say, is the owner's to do.
+        if not execution.is_replay:
+            await require(UUID(execution.flow_run_id), execution.number)
+        return result
 
 
 def id_suffix(agent_run: str, conversation: str) -> str:

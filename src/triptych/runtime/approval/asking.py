@@ -25,7 +25,7 @@ from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.approval.waiting import answer_to, attempts, wait
 from triptych.runtime.digest import digest_of
 from triptych.runtime.journal import Execution, current_execution
-from triptych.runtime.ownership import RecordEnds
+from triptych.runtime.ownership import RecordEnds, require
 
 
 class Caller(NamedTuple):
@@ -186,6 +186,8 @@ class _Desk:
                 return expired(request, now, number)
             if number == 0:
                 await announce(request)
+            # Whoever does not own the run may not hold it, nor suspend it.
+            await require(flow_run_id, self.execution.number)
             # A hold that ends and the suspension after it are one time of asking.
             is_same = bool(before) and before[-1].has_let_go
             await wait(request, number if is_same else number + 1, refused=refused, can_suspend=self.can_suspend)

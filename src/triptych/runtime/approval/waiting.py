@@ -161,7 +161,7 @@ async def wait(request: ApprovalRequest, number: int, *, refused: str, can_suspe
         await asuspend_flow_run(wait_for_input=form, key=key, timeout=_timeout(request.deadline))
         raise AssertionError("a suspended flow run goes no further")
     await _count_no_execution(flow_run_id)
-    end = asyncio.create_task(_end_hold(flow_run_id, until, is_deadline=until >= request.deadline))
+    end = asyncio.create_task(_end_hold(flow_run_id, key, until, is_deadline=until >= request.deadline))
     try:
         # What does not fit the form is judged from what is stored, as it is after a crash.
         with contextlib.suppress(ValidationError):
@@ -241,7 +241,7 @@ async def _is_resumed(flow_run_id: UUID) -> bool:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _end_hold(flow_run_id: UUID, until: datetime, *, is_deadline: bool) -> None:
+async def _end_hold(flow_run_id: UUID, key: str, until: datetime, *, is_deadline: bool) -> None:
     """Let a held run go on at the end of its holding, or with the policy's answer at the deadline."""
     await asyncio.sleep((until - datetime.now(UTC)).total_seconds())
     # Until the wait is over and this is cancelled: the server may not have begun it when its time has come already.
@@ -249,8 +249,8 @@ async def _end_hold(flow_run_id: UUID, until: datetime, *, is_deadline: bool) ->
         try:
             async with get_client() as client:
                 run = await client.read_flow_run(flow_run_id)
-                if wait_of(run.state) is None:
-                    pass
+                if run.state is None or run.state.type != StateType.PAUSED or run.state.state_details.pause_key != key:
+                    pass  # not begun yet, or over: another execution's wait is not ours to end
                 elif is_deadline:
                     # Of two who resume, the server lets one.
                     await client.resume_flow_run(flow_run_id, run_input={})
