@@ -2,7 +2,7 @@
 #   make demo    watch tickets being handled        make test    all tests
 #   make up      server, worker and deployments     make check   lint, format, types, layers
 #   make down    stop what `make up` started        make bench   measure (ARGS="--suite checkpoints")
-#   make lock    pin dependencies anew              make soak    the whole kill matrix, its result written down
+#   make lock    pin dependencies anew              make soak    the whole kill matrix, rivals and chaos, written down
 #
 # PYTHON=python3.12 names another Python. ARGS is handed on to triptych or pytest.
 
@@ -38,8 +38,11 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pyright
 
+# TRIPTYCH_SEED=... seeds the last two; the first takes every point.
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.resume.soak $(ARGS)
+	$(BIN)/python -m tests.resume.soak_rivals
+	$(BIN)/python -m tests.e2e.soak_chaos
 
 # Keeps the versions of today's locks where the bounds allow it; UPGRADE=1 takes the newest.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

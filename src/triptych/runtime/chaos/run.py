@@ -119,9 +119,10 @@ class _Chaos:
         self.say(f"{len(ids)} tickets are in flight; see them at {self.stack.ui_url}/runs")
         plan = killing.plan(self.options.seed, self.options.kills)
         killer = killing.Killer(plan, supervisor, mark=self.stack.mark, seed=self.options.seed)
-        self._until_ended(server, supervisor, killer, ids, deadline=began + self.options.timeout_seconds)
+        are_ended = self._until_ended(server, supervisor, killer, ids, deadline=began + self.options.timeout_seconds)
         seconds = time.monotonic() - began
-        self._settle(server, supervisor, ids)
+        if are_ended:
+            self._settle(server, supervisor, ids)
         return self._counted(server.runs(), supervisor, killer, seconds)
 
     def _person(self) -> Service:
@@ -144,7 +145,8 @@ class _Chaos:
         ids: Sequence[str],
         *,
         deadline: float,
-    ) -> None:
+    ) -> bool:
+        """Kill, start again and look until all tickets are at their end; returns whether they came to it in time."""
         asked_at, ended = 0.0, 0
         while time.monotonic() < deadline:
             supervisor.look()
@@ -154,12 +156,13 @@ class _Chaos:
                     ended = now
                     self.say(f"{ended} of {len(ids)} tickets at their end, {killer.made.total()} kills")
                 if ended >= len(ids):
-                    return
+                    return True
             lines = () if killer.is_done else read(self.place.witness)
             kill = killer.look(self._progress(lines), ids, {line.pid for line in lines}, server.is_up)
             if kill is not None:
                 self.say(f"SIGKILL: {kill.target}")
             time.sleep(LOOK_SECONDS)
+        return False
 
     def _progress(self, lines: Sequence[WitnessLine]) -> float:
         """Return the share of all model requests that has been answered, each counted once."""
