@@ -1,0 +1,40 @@
+"""A server that was killed remembers who has a place under a deployment's concurrency limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.disturbed_runs import deploy
+from tests.e2e.services import started_again
+from tests.e2e.stack import Home, Up, poll
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Up]:
+    """A stack of the test's own."""
+    home = Home(tmp_path)
+    try:
+        yield Up(folder=home.folder, api_url=home.json("up")["api_url"])
+    finally:
+        home.json("down")
+
+
+@pytest.mark.timeout(400)
+def test_a_run_about_to_start_keeps_its_place(own: Up) -> None:
+    limits = {"concurrency_limit": 1, "concurrency_options": {"collision_strategy": "ENQUEUE"}}
+    deployment = deploy(own, "tests/e2e/sleeping_flow.py:sleeping", "limited", **limits)
+    runs = [
+        own.post(
+            f"deployments/{deployment}/create_flow_run",
+            {"state": {"type": "SCHEDULED"}, "parameters": {"seconds": 1.0}},
+        )["id"]
+        for _ in range(2)
+    ]
+    # Its worker has its place; its process, which takes seconds to get there, does not know it yet.
+    poll("a run is Pending", lambda: any(own.state(run) == "Pending" for run in runs))
+    with started_again(own, "server"):
+        for run in runs:
+            assert own.wait_for(run, "Completed", "Cancelled", "Failed")["state_name"] == "Completed"
