@@ -53,6 +53,9 @@ def main() -> int:
                 s3.stop()
     finally:
         postgres.stop()
+    # Every process imports what stands in the checkout when it begins.
+    after = circumstances(told.seed)
+    where["changed_since_commit"] = after["changed_since_commit"] or after["commit"] != where["commit"]
     report = json.dumps({**result, "database": "postgres", "store": "s3", **where}, indent=1)
     told.out.parent.mkdir(exist_ok=True)
     told.out.write_text(f"{report}\n")

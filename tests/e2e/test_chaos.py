@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,8 @@ import pytest
 
 from tests.components.postgres import PostgresUrls
 from tests.components.s3 import S3Server
-from tests.e2e.chaos import run_chaos
+from tests.e2e.chaos import COMMAND, environment, run_chaos
+from tests.e2e.stack import PROJECT
 
 pytestmark = pytest.mark.slow
 
@@ -66,3 +69,18 @@ def test_what_is_not_at_its_end_in_time_is_a_fault(
     # Its books are left for whoever looks for the cause.
     (books,) = tmp_path.glob("triptych-chaos-*")
     assert (books / "logs" / "server.log").exists()
+
+
+@pytest.mark.timeout(300)
+def test_the_stack_goes_with_a_command_that_is_ended(
+    tmp_path: Path, postgres_url: PostgresUrls, s3_server: S3Server
+) -> None:
+    env = environment(tmp_path, postgres_url, s3_server)
+    with subprocess.Popen(COMMAND, cwd=PROJECT, env=env, stderr=subprocess.PIPE, text=True) as chaos:
+        assert chaos.stderr is not None
+        assert any("in flight" in line for line in chaos.stderr)
+        assert _left_behind(tmp_path) != []
+        chaos.send_signal(signal.SIGTERM)
+        assert "its logs and books are in" in chaos.stderr.read()
+    assert chaos.returncode not in (0, -signal.SIGTERM)
+    assert _left_behind(tmp_path) == []

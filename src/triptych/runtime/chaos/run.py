@@ -172,12 +172,19 @@ class _Chaos:
     def _settle(self, server: Server, supervisor: killing.Supervisor, ids: Sequence[str]) -> None:
         """Wait for the last processes, one of which may be superseded and about to stop, and the last answers."""
         deadline = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < deadline:
+        while True:
             supervisor.look()
             flows = killing.flow_processes(self.stack.mark, ids)
-            if not flows and not answers.unsettled(answers.read(self.place.answers)) and server.is_up():
+            unsettled = answers.unsettled(answers.read(self.place.answers))
+            if not flows and not unsettled and server.is_up():
                 return
+            if time.monotonic() >= deadline:
+                break
             time.sleep(LOOK_SECONDS)
+        left = ", ".join(f"{each.pid} of run {each.environ().get(killing.FLOW_RUN)}" for each in flows)
+        self.say(
+            f"{SETTLE_SECONDS:.0f} s after the last end: {len(unsettled)} answers unsettled, processes {left or 'none'}"
+        )
 
     def _counted(
         self,
