@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from triptych.runtime.inbox import handle_all, read_inbox, refresh_summaries
 from triptych.runtime.results import PLAIN_JSON, ended
 from triptych.runtime.store import store_slug
+from triptych.settings import Settings
 
 
 @flow(
@@ -33,5 +34,5 @@ async def handle_inbox(path: str = "inbox", agent: str = "retail", again: bool =
         The `InboxReport`, as plain JSON in the checkpoint store. A run that waits for a person keeps its row at
         `waiting`; the summary artifact is brought up to date when it ends.
     """
-    report = await handle_all(read_inbox(path), agent=agent, again=again)
+    report = await handle_all(read_inbox(Settings().project / path), agent=agent, again=again)
     return await ended(report)

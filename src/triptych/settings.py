@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     when_code_changes: Literal["stop", "finish"] = "stop"
     """What becomes of a run that began with another version than the one that `triptych deploy` has put in force: it
     goes on with the new one, and stops at a step that does not fit any more, or it finishes with its own."""
+    project: Path = Path()
+    """The project's folder, where paths in a flow's parameters begin: by default the current one. `triptych deploy`
+    sets it for the runs of a version, whose files are elsewhere."""
     witness: Path | None = None
     """An append-only file that the scripted model and the tools write a line to; see `WitnessLine`."""
 

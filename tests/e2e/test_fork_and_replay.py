@@ -77,7 +77,7 @@ def test_a_fork_executes_nothing_of_what_came_before(up: Up, done: str) -> None:
 def test_effects_happen_again_only_where_that_is_said(up: Up, done: str) -> None:
     (refund,) = [step for step in history(up, done) if step.took_effect]
     shown = up.run("fork", done, "--at", refund.name, "--allow-effects").stdout
-    assert "The original has done" in shown
+    assert f"The original has called, in step {refund.number}" in shown
     run = shown.split()[1]
     assert up.wait_for(run, "Completed", "Failed")["state_name"] == "Completed"
     assert amounts(up, run) == [SMALL]
@@ -104,6 +104,21 @@ def test_a_decision_goes_with_what_was_done_and_never_releases_it_again(up: Up) 
     assert up.json("replay", run)["outcome"] == "same"
 
 
+def test_a_fork_that_goes_another_way_stops_before_it_does_anything_again(up: Up, done: str) -> None:
+    (refund,) = [step for step in history(up, done) if step.took_effect]
+    forked = up.json("fork", done, "--at", str(refund.number + 1), "--set", "agent=retail", "--allow-effects")
+    run = forked["flow_run_id"]
+    ended = up.wait_for(run, "Completed", "Failed")
+    assert "CheckpointIncompatible" in ended["state"]["message"]
+    assert "orders-0" in ended["state"]["message"]
+    assert requests(up, run) == 0
+    assert amounts(up, run) == []
+    # A fork can be played as well, and goes the way that it went.
+    other = up.json("fork", done, "--at", str(refund.number), "--set", "ticket.instruction=All of it.")["flow_run_id"]
+    up.wait_for(other, "Completed")
+    assert up.json("replay", other)["outcome"] == "same"
+
+
 def test_a_replay_costs_nothing_and_says_where_it_would_diverge(up: Up, done: str) -> None:
     before = len(read(up.witness))
     same = up.json("replay", done)
@@ -126,6 +141,7 @@ def test_a_replay_costs_nothing_and_says_where_it_would_diverge(up: Up, done: st
         (["RUN", "--at", "99"], "there is no step '99'"),
         (["RUN", "--at", "2", "--set", "ticket.colour=red"], "no parameter 'ticket.colour'"),
         (["RUN", "--at", "2", "--set", "red"], "write NAME=VALUE"),
+        (["RUN", "--at", "2", "--set", "ticket.instruction="], "do not fit the flow"),
     ],
 )
 def test_what_cannot_be_forked_is_said(up: Up, done: str, arguments: list[str], said: str) -> None:

@@ -58,9 +58,10 @@ def fork(
         return
     out.print(f"Forked: {done['flow_run_id']} goes on after {done['copied']} copied steps.", highlight=False)
     for effect in done["effects_of_the_original"]:
-        note(f"The original has done: {effect['step']} {effect['label']}")
+        note(f"The original has called, in step {effect['step']}, what may change things: {effect['label']}")
     if done["effects_of_the_original"] and not allow_effects:
         out.print("The fork's tools change nothing; --allow-effects lets them.", highlight=False)
+    out.print(f"Look at it: triptych history {done['flow_run_id']}", highlight=False)
 
 
 def _parsed(text: str) -> tuple[str, Any]:

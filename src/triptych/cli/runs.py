@@ -56,7 +56,7 @@ def runs(
         ["run", "state", "executions", "steps", "tokens in/out", "cost", "started, took"],
         [
             [
-                f"{row.flow_run_id}\n{row.name}",
+                f"{row.flow_run_id}\n{row.name}{' (fork)' if row.fork_of else ''}",
                 row.state if row.waits_for is None else f"{row.state}\nfor {row.waits_for}",
                 row.executions,
                 row.steps,
@@ -70,6 +70,11 @@ def runs(
             for row in rows
         ],
     )
+    for row in rows:
+        if row.message and row.state in ("Failed", "Crashed"):
+            note(f"{row.flow_run_id}: {_short(row.message)}")
+    if not rows and state:
+        note(f"no run is in the state {' or '.join(state)}")
     for problem in dict.fromkeys(row.problem for row in rows if row.problem is not None):
         note(problem)
 
@@ -91,13 +96,17 @@ def history(
         print_json(told.model_dump(mode="json"))
         return
     out.print(f"{told.name} ({told.flow_run_id}): {told.state}", markup=False, highlight=False, soft_wrap=True)
+    if told.message and told.state != "Completed":
+        note(told.message)
+    if told.fork_of:
+        out.print(f"A fork of {told.fork_of}", highlight=False)
     for execution in told.executions:
         began_at = execution.began_at.astimezone()
         out.print(f"Execution {execution.number} began at {began_at:%Y-%m-%d %H:%M:%S}", highlight=False)
     where = f"{told.store}/checkpoints/{told.flow_run_id}"
     out.print(f"Its checkpoints are below {where}", markup=False, highlight=False, soft_wrap=True)
     table(
-        "Steps (costs in USD; * took effect)",
+        "Steps (costs in USD; * called what may change things)",
         ["", "step", "asked", "answered", "model, time", "tokens in/out, cost", "bytes"],
         [
             [
@@ -115,7 +124,9 @@ def history(
 
 
 def prune(
-    older_than: Annotated[float, typer.Option(min=0, metavar="DAYS", help="How many days ago a run must have ended.")],
+    older_than: Annotated[
+        float, typer.Option(min=0, max=36_500, metavar="DAYS", help="How many days ago a run must have ended.")
+    ],
     state: Annotated[list[Ended] | None, typer.Option(help="How it must have ended; may be repeated.")] = None,
     yes: Annotated[
         bool, typer.Option("--yes/--dry-run", help="Remove it; by default, only list what would be removed.")

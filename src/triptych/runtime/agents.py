@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from pydantic_ai import Agent, DeferredToolRequests
 from pydantic_ai.exceptions import UnexpectedModelBehavior
@@ -19,6 +20,7 @@ from triptych.runtime.approval.asking import Caller, decide
 from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.durability import Durability
 from triptych.runtime.journal import current_execution
+from triptych.runtime.ownership import require
 
 DepsT = TypeVar("DepsT")
 OutputT = TypeVar("OutputT")
@@ -100,7 +102,12 @@ async def run_durable(
             )
             # A round that ends with another request for approval has told the model nothing.
             notes = notes if result.usage.requests == requests else []
-    except UnexpectedModelBehavior as error:
+    except Exception as error:
+        if not execution.is_replay:
+            # A failure is the owner's to make of the run, as a result is.
+            await require(UUID(execution.flow_run_id), execution.number)
+        if not isinstance(error, UnexpectedModelBehavior):
+            raise
         # The model's answers did not fit what was asked of it: a result of this run, not a fault of the house.
         raise LoopError(f"agent {agent.name!r}: {error}") from error
     return AgentOutcome(

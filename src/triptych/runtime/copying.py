@@ -5,12 +5,13 @@ They come from no execution of the run that is given them, and carry the number 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from triptych.records import ApprovalDecision, ApprovalRequest
 from triptych.runtime.approval.asking import escalated_id, request_id
 from triptych.runtime.approval.ledger import Ledger
-from triptych.runtime.checkpoints import GIVEN, checkpoint_key, encode, run_prefix
+from triptych.runtime.checkpoints import GIVEN, checkpoint_key, encode, plain_name, run_prefix
 from triptych.runtime.history import Step
 from triptych.runtime.store import CheckpointStore
 
@@ -41,12 +42,12 @@ async def _copy_decisions(
 ) -> None:
     """Copy what was decided before a step, but for calls that were approved and are not among the copied."""
     old_id = steps[0].checkpoint.flow_run_id
-    made = {step.checkpoint.tool_call_id for step in steps if step.value.get("kind") != "approval_required"}
+    made = Counter(_call(step) for step in steps if _is_made(step))
     ledger = Ledger(source)
     entries = [(await ledger.request(*ids), await ledger.decision(*ids)) for ids in await ledger.ids(old_id)]
     decided = [(request, decision) for request, decision in entries if request is not None and decision is not None]
     new_ids = _new_ids([request for request, _ in decided], steps, old_id, flow_run_id)
-    for request, decision in decided:
+    for request, decision in sorted(decided, key=lambda each: each[1].decided_at):
         if request.id not in new_ids or not _counts(request, decision, made, before):
             continue
         update = {"id": new_ids[request.id], "flow_run_id": flow_run_id}
@@ -55,9 +56,26 @@ async def _copy_decisions(
         await Ledger(target).write_decision(copied, decision.model_copy(update={"request_id": copied.id}))
 
 
-def _counts(request: ApprovalRequest, decision: ApprovalDecision, made: set[str | None], before: Step | None) -> bool:
+def _is_made(step: Step) -> bool:
+    return step.checkpoint.operation.startswith("tool-") and step.value.get("kind") not in (
+        "approval_required",
+        "call_deferred",
+    )
+
+
+def _call(step: Step) -> tuple[str, str | None]:
+    agent = step.checkpoint.agent_run.rpartition("/")[2].rpartition("-")[0]
+    return agent, step.checkpoint.tool_call_id
+
+
+def _counts(
+    request: ApprovalRequest, decision: ApprovalDecision, made: Counter[tuple[str, str | None]], before: Step | None
+) -> bool:
     if decision.outcome == "approved":
-        return request.tool_call_id in made
+        # Two agent runs may use one id: no more approvals than calls that were made.
+        call = (plain_name(request.agent), request.tool_call_id)
+        made[call] -= 1
+        return made[call] >= 0
     return before is None or decision.decided_at <= before.checkpoint.started_at
 
 

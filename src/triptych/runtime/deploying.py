@@ -75,7 +75,9 @@ async def _put_in_force(version: Version) -> None:
             raise ConfigurationError(f"deploying {version.ref} failed:\n{(done.stdout + done.stderr).strip()[-3000:]}")
         for deployment in await _deployments(client):
             if _is_of(deployment, version.folder):
-                step = {STEP: {"directory": str(version.folder), "commit": version.commit}}
+                step = {
+                    STEP: {"directory": str(version.folder), "commit": version.commit, "project": str(version.project)}
+                }
                 await client.update_deployment(deployment.id, DeploymentUpdate(pull_steps=[step], tags=deployment.tags))
                 await _keep_as_it_was(client, deployment, before.get(deployment.id))
 
@@ -112,5 +114,6 @@ async def _set_active(client: PrefectClient, deployment_id: UUID, schedule_id: U
 
 
 def _when(schedule: DeploymentSchedule) -> str:
-    when = schedule.schedule.model_dump(mode="json")
+    # An interval's anchor is the time of its deploy, where prefect.yaml names none.
+    when = schedule.schedule.model_dump(mode="json", exclude={"anchor_date"})
     return json.dumps([schedule.slug, when, schedule.parameters], sort_keys=True, default=str)

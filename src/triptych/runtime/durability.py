@@ -167,6 +167,7 @@ class Durability(BaseDurabilityCapability[AgentDepsT]):
         execution.agent_runs[run_id] = AgentRun(
             path=path, id_suffix=id_suffix(f"{expected}{path}", ctx.conversation_id or "")
         )
+        execution.begun.add(execution.agent_runs[run_id].path)
         try:
             result = await super().wrap_run(ctx, handler=handler)
         finally:

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from triptych.errors import CheckpointStoreUnavailable, CheckpointTorn
 from triptych.records import ExecutionRecord
-from triptych.runtime.checkpoints import REDO, run_prefix, step_and_execution
+from triptych.runtime.checkpoints import GIVEN, REDO, run_prefix, step_and_execution
 from triptych.runtime.journal import Execution
 from triptych.runtime.queries import PAGE
 from triptych.runtime.store import CheckpointStore
@@ -123,7 +123,8 @@ async def _look_back(execution: Execution) -> None:
 
 async def lost_steps(store: CheckpointStore, flow_run_id: str) -> int:
     """Return how many steps a flow run has at least completed, according to Prefect, beyond the store's checkpoints."""
-    checkpoints = len({step_and_execution(key)[0] for key in await store.keys(run_prefix(flow_run_id))})
+    taken = [step_and_execution(key) for key in await store.keys(run_prefix(flow_run_id))]
+    checkpoints = len({step for step, execution in taken if execution != GIVEN})
     async with get_client() as client:
         completed = await _steps(client, flow_run_id, StateType.COMPLETED)
     # By name: of two executions at once, both may complete a step, and it has one checkpoint.

@@ -15,6 +15,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Scheduled
 
 from triptych.errors import ConfigurationError
@@ -23,6 +24,7 @@ from triptych.runtime.history import Step, read_history, step_called
 from triptych.runtime.journal import WITHOUT_EFFECTS
 from triptych.runtime.queries import find_run
 from triptych.runtime.store import CheckpointStore
+from triptych.runtime.telling import FORK_OF
 
 _NOT_YET = timedelta(days=3650)
 """Until its checkpoints are there, a fork must not be started by anybody."""
@@ -74,29 +76,38 @@ async def fork(
         raise ConfigurationError(f"run {run.name} has no deployment, so nothing can start a fork of it")
     steps = await read_history(store, str(run.id))
     first = step_called(steps, at)
+    # A tool that has started an agent is entered again where the fork begins within it.
+    given = [step for step in steps[: first.number - 1] if not first.name.startswith(f"{step.name}/")]
     parameters = with_changes(run.parameters, changes)
     variables = dict(run.job_variables or {})
     if model is not None:
         variables["env"] = {**variables.get("env", {}), "TRIPTYCH_MODEL": model}
     async with get_client() as client:
         deployment = await client.read_deployment(run.deployment_id)
-        made = await client.create_flow_run_from_deployment(
-            run.deployment_id,
-            parameters=parameters,
-            state=Scheduled(scheduled_time=cast(Any, datetime.now(UTC) + _NOT_YET), name="Forking"),
-            name=f"fork of {run.name}",
-            tags=[*deployment.tags, f"fork-of:{run.id}", *([] if allow_effects else [WITHOUT_EFFECTS])],
-            job_variables=variables,
-        )
         try:
-            await copy_steps(store, steps[: first.number - 1], store, str(made.id), before=first)
+            made = await client.create_flow_run_from_deployment(
+                run.deployment_id,
+                parameters=parameters,
+                state=Scheduled(scheduled_time=cast(Any, datetime.now(UTC) + _NOT_YET), name="Forking"),
+                name=f"fork of {run.name}",
+                tags=[*deployment.tags, f"{FORK_OF}{run.id}", *([] if allow_effects else [WITHOUT_EFFECTS])],
+                job_variables=variables,
+            )
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code not in (409, 422):
+                raise
+            # The schema of the flow's parameters.
+            said = error.response.json().get("detail", error.response.text)
+            raise ConfigurationError(f"the fork's parameters do not fit the flow: {said}") from None
+        try:
+            await copy_steps(store, given, store, str(made.id), before=first)
             await client.set_flow_run_state(made.id, Scheduled(), force=True)
         except BaseException:
             with contextlib.suppress(Exception):
                 await client.delete_flow_run(made.id)
             raise
     effects = [step for step in steps if step.number >= first.number and step.took_effect]
-    return Fork(made.id, run.id, first.number - 1, effects)
+    return Fork(made.id, run.id, len(given), effects)
 
 
 def with_changes(parameters: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class Step:
     def took_effect(self) -> bool:
         """Whether it changed something outside, as far as is known; a tool that does not say may have."""
         is_call = self.checkpoint.tool_call_id is not None and self.checkpoint.operation.startswith("tool-")
-        return is_call and self.checkpoint.side_effects is not False and self.value.get("kind") in ("tool_return", "tool_content_result")
+        has_returned = self.value.get("kind") in ("tool_return", "tool_content_result")
+        return is_call and has_returned and self.checkpoint.side_effects is not False
 
 
 async def read_history(store: CheckpointStore, flow_run_id: str) -> list[Step]:

@@ -256,6 +256,9 @@ async def _row(run: FlowRun, *, given_up: bool = False) -> InboxRow:
         )
     if state.is_crashed() and not given_up:
         return row
+    if state.is_completed():
+        # It was handled, and what it came to has been pruned since.
+        return row.model_copy(update={"status": "completed", "outcome": "its report is no longer in the store"})
     # Prefect's words before an exception say nothing that the row's status does not.
     message = (state.message or "").removeprefix("Flow run encountered an exception: ")
     return row.model_copy(update={"status": "failed", "outcome": message})

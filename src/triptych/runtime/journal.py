@@ -67,6 +67,10 @@ class Execution:
     """Seconds to the first token of each agent run's first model request, by run id; ended runs stay."""
     tools: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict[str, dict[str, dict[str, Any]]])
     """The JSON schemas of the tools that each conversation's last model request offered, by conversation and tool."""
+    begun: set[str] = field(default_factory=set[str])
+    """The agent runs that have begun, by their path."""
+    read: set[str] = field(default_factory=set[str])
+    """The steps whose checkpoints were read."""
     given_run_ids: set[str] = field(default_factory=set[str])
     """Run ids that were made here; any other is the caller's own, whatever it looks like."""
     looking_back: threading.Lock = field(default_factory=threading.Lock)
@@ -171,8 +175,19 @@ class AgentRun:
 _lock = threading.Lock()
 """A sync flow may start agents from several threads."""
 _executions: dict[int, Execution] = {}
-replayed: ContextVar[list[str] | None] = ContextVar("triptych_replayed", default=None)
-"""Where the names of steps are noted that were read from the record, while a run is played again."""
+
+
+@dataclass
+class Play:
+    """What is known of a run that is played again."""
+
+    given: frozenset[str]
+    """The names of steps that the recorded run had been given, as a fork: they were not held against anything."""
+    read: set[str] = field(default_factory=set[str])
+    """The names of steps that were read from the record so far."""
+
+
+playing: ContextVar[Play | None] = ContextVar("triptych_playing", default=None)
 step_scope: ContextVar[Scope | None] = ContextVar("triptych_step_scope", default=None)
 """Set while a step's body runs: agents that it starts are counted below it."""
 

@@ -22,11 +22,12 @@ from triptych.errors import CheckpointError, CheckpointMissing
 from triptych.runtime.approval.ledger import Ledger
 from triptych.runtime.approval.waiting import wait_of
 from triptych.runtime.bounded import for_each
+from triptych.runtime.checkpoints import GIVEN
 from triptych.runtime.history import read_history
 from triptych.runtime.queries import PAGE
 from triptych.runtime.recovery import TAG
 from triptych.runtime.store import CheckpointStore
-from triptych.runtime.telling import EXECUTIONS, told
+from triptych.runtime.telling import EXECUTIONS, FORK_OF, told
 
 
 class RunRow(BaseModel):
@@ -53,6 +54,10 @@ class RunRow(BaseModel):
     """From the first execution's start to the end, or until now; waiting included."""
     problem: str | None = None
     """Why its checkpoints cannot be read."""
+    message: str | None = None
+    """What Prefect says beside the state: why it failed, say."""
+    fork_of: str | None = None
+    """The run that this one is a fork of. The steps that it was given count, and cost it nothing."""
 
 
 class _Figures(NamedTuple):
@@ -136,6 +141,8 @@ async def _row(store: CheckpointStore, run: FlowRun) -> RunRow:
         output_tokens=figures.output_tokens,
         cost_usd=figures.cost_usd,
         problem=figures.problem,
+        message=run.state.message if run.state is not None else None,
+        fork_of=next((tag.removeprefix(FORK_OF) for tag in run.tags if tag.startswith(FORK_OF)), None),
     )
 
 
@@ -148,12 +155,13 @@ async def _figures(store: CheckpointStore, flow_run_id: str) -> _Figures:
     # ValueError: something lies among the checkpoints that has not the name of one.
     except (CheckpointError, ValueError) as error:
         return _Figures(problem=str(error))
-    costs = [step.cost_usd for step in steps if step.cost_usd is not None]
+    own = [step for step in steps if step.execution != GIVEN]
+    costs = [step.cost_usd for step in own if step.cost_usd is not None]
     return _Figures(
         executions=executions,
         steps=len(steps),
-        input_tokens=sum(step.input_tokens or 0 for step in steps),
-        output_tokens=sum(step.output_tokens or 0 for step in steps),
+        input_tokens=sum(step.input_tokens or 0 for step in own),
+        output_tokens=sum(step.output_tokens or 0 for step in own),
         cost_usd=sum(costs) if costs else None,
     )
 

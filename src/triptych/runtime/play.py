@@ -9,13 +9,15 @@ from typing import Any, cast
 
 from prefect import Flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
 
 from triptych.errors import CheckpointIncompatible
 from triptych.runtime.approval.policy import ApprovalPolicy
+from triptych.runtime.checkpoints import GIVEN
 from triptych.runtime.copying import copy_steps
 from triptych.runtime.history import read_history
-from triptych.runtime.journal import REPLAY, replayed
+from triptych.runtime.journal import REPLAY, Play, playing
 from triptych.runtime.ownership import RecordEnds
 from triptych.runtime.project import load_entrypoint
 from triptych.runtime.replay import Bundle, Played
@@ -23,7 +25,7 @@ from triptych.runtime.store import CheckpointStore
 from triptych.settings import Settings
 
 
-async def prepare(folder: Path, bundle: Bundle, flow: Flow[Any, Any]) -> Any:
+async def prepare(folder: Path, bundle: Bundle, flow: Flow[Any, Any]) -> tuple[FlowRun, Play]:
     """Save what the flow looks for, and make a flow run that has the record's checkpoints."""
     settings = Settings()
     record = CheckpointStore(location=str(folder / "record"))
@@ -33,33 +35,35 @@ async def prepare(folder: Path, bundle: Bundle, flow: Flow[Any, Any]) -> Any:
     await cast(Any, ApprovalPolicy(**bundle.policy).save(settings.policy_block))
     async with get_client() as client:
         run = await client.create_flow_run(flow, parameters=bundle.parameters, tags=[REPLAY])
-    await copy_steps(record, await read_history(record, bundle.flow_run_id), played, str(run.id), before=None)
-    return run
+    steps = await read_history(record, bundle.flow_run_id)
+    await copy_steps(record, steps, played, str(run.id), before=None)
+    return run, Play(given=frozenset(step.name for step in steps if step.checkpoint.execution == GIVEN))
 
 
 def main(folder: Path, project: Path) -> None:
     """Play what a folder holds, and write down how it went."""
     bundle = Bundle.model_validate_json((folder / "bundle.json").read_text(encoding="utf-8"))
-    flow: Flow[Any, Any] = load_entrypoint(project, bundle.entrypoint)
-    run = asyncio.run(prepare(folder, bundle, flow))
-    names: list[str] = []
-    replayed.set(names)
+    # The first time counts: a retry would only wait, and go the same way.
+    flow: Flow[Any, Any] = load_entrypoint(project, bundle.entrypoint).with_options(retries=0)
+    run, play = asyncio.run(prepare(folder, bundle, flow))
+    playing.set(play)
     try:
         done: Any = run_flow(flow, flow_run=run, parameters=bundle.parameters, return_type="state")
         state = asyncio.run(done) if asyncio.iscoroutine(done) else done
         error = None if state.is_completed() else asyncio.run(state.aresult(raise_on_failure=False))
-        played = _ended(names, state, error)
+        played = _ended(play, error)
     except RecordEnds as end:
-        played = Played(outcome="unfinished", names=tuple(names), at=end.at)
+        played = Played(outcome="unfinished", names=tuple(sorted(play.read)), at=end.at)
     (folder / "played.json").write_text(played.model_dump_json(), encoding="utf-8")
 
 
-def _ended(names: list[str], state: Any, error: Any) -> Played:
+def _ended(play: Play, error: Any) -> Played:
+    names = tuple(sorted(play.read))
     if isinstance(error, CheckpointIncompatible):
-        return Played(outcome="diverges", names=tuple(names), at=error.step, why=error.change)
+        return Played(outcome="diverges", names=names, at=error.step, why=error.change)
     if isinstance(error, BaseException):
         raise error
-    return Played(outcome="same", names=tuple(names))
+    return Played(outcome="same", names=names)
 
 
 if __name__ == "__main__":

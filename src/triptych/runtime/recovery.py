@@ -14,6 +14,7 @@ lives. The worker's event `prefect.worker.executed-flow-run` comes after the sec
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -21,6 +22,7 @@ from typing import Any, cast
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.events.filters import (
     EventFilter,
     EventNameFilter,
@@ -41,9 +43,13 @@ from triptych.runtime.vitals import HEARTBEAT_SECONDS, Vitals
 TAG = "triptych"
 """Every deployment of `prefect.yaml` carries it, and so does every run of one."""
 GIVEN_UP = "Given up"
+RECOVERING = "Recovering"
+"""The state of a run that is brought back."""
 EXECUTED = "prefect.worker.executed-flow-run"
 CLOCKS_DIFFER_BY = timedelta(seconds=1)
 """A deadline is judged by the server's clock, and looked for by this machine's."""
+ASLEEP_SECONDS = 10.0
+"""A look that comes so much too late says that this machine was asleep, and heard nothing."""
 HOLD_ENDS_WITHIN = timedelta(seconds=30)
 """A process that holds a run lets go of it by then, or is dead."""
 
@@ -91,7 +97,10 @@ async def recover_forever(policy: RecoveryPolicy, say: Callable[[str], None]) ->
                         if line not in said:  # what waits is found in every round
                             say(line)
                     said = lines
+                    slept_at = time.time()
                     await asyncio.sleep(policy.poll_seconds)
+                    if time.time() - slept_at > policy.poll_seconds + ASLEEP_SECONDS:
+                        vitals.forget()
         except Exception as error:  # whatever the API's transport raises: this loop must outlive it
             say(f"the Prefect API does not answer ({type(error).__name__}: {error}); trying again")
             vitals.forget()
@@ -143,9 +152,12 @@ async def _end(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why:
     if now is None or run.state is None or now.id != run.state.id:
         return []  # it has moved on meanwhile
     if now.is_cancelling():
-        await client.set_flow_run_state(run.id, Cancelled(message=f"It {why}: its process is gone"), force=True)
+        await client.set_flow_run_state(run.id, Cancelled(message=f"It {why}: its process is gone"))
         return [f"{run.name}: {why}, and is cancelled"]
-    crashed = await client.set_flow_run_state(run.id, Crashed(message=f"It {why}: its process is gone"), force=True)
+    # Not by force: the server refuses it where the run has come to its end in this very moment.
+    crashed = await client.set_flow_run_state(run.id, Crashed(message=f"It {why}: its process is gone"))
+    if crashed.status != SetStateStatus.ACCEPT:
+        return []
     return await _bring_back(client, run.model_copy(update={"state": crashed.state or run.state}), policy, why)
 
 
@@ -159,7 +171,7 @@ async def _end_wait(client: PrefectClient, run: FlowRun) -> list[str]:
         return [f"{run.name}: nobody answered in time; it goes on with the policy's answer"]
     if wait is not None and wait.is_held and now >= wait.until + HOLD_ENDS_WITHIN:
         await client.set_flow_run_state(
-            run.id, Scheduled(name="Recovering", message="The process that held it while it waited is gone")
+            run.id, Scheduled(name=RECOVERING, message="The process that held it while it waited is gone")
         )
         return [f"{run.name}: the process that held it is gone; it waits without one"]
     return []
@@ -200,18 +212,21 @@ async def _usable_store() -> CheckpointStore | None:
 
 
 async def _bring_back(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why: str) -> list[str]:
-    if run.run_count >= policy.max_attempts:
+    # Prefect counts those that came to Running; one that cannot even be started must not be tried for ever.
+    states = await client.read_flow_run_states(run.id)
+    executions = max(run.run_count, 1 + sum(state.name == RECOVERING for state in states))
+    if executions >= policy.max_attempts:
         last = (run.state.message if run.state is not None else None) or "no reason given"
-        message = f"{GIVEN_UP} after {run.run_count} executions, the last of which {why}: {last}"
+        message = f"{GIVEN_UP} after {executions} executions, the last of which {why}: {last}"
         await client.set_flow_run_state(run.id, Failed(message=message), force=True)
         return [f"{run.name}: {message}"]
-    delay = policy.backoff_seconds * 2 ** (run.run_count - 2) if run.run_count > 1 else 0.0
+    delay = policy.backoff_seconds * 2 ** (executions - 2) if executions > 1 else 0.0
     when = datetime.now(UTC) + timedelta(seconds=delay)
     await client.set_flow_run_state(
         run.id,
-        Scheduled(name="Recovering", scheduled_time=cast(Any, when), message="Goes on from its last checkpoint"),
+        Scheduled(name=RECOVERING, scheduled_time=cast(Any, when), message="Goes on from its last checkpoint"),
     )
-    return [f"{run.name}: {why} in execution {run.run_count}, and is brought back"]
+    return [f"{run.name}: {why} in execution {executions}, and is brought back"]
 
 
 async def _worker_was_heard(client: PrefectClient, run: FlowRun, since: datetime) -> bool:

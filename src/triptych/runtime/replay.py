@@ -90,9 +90,14 @@ async def replay(store: CheckpointStore, wanted: str, project: Path, settings: S
         env = cast("dict[str, str]", (run.job_variables or {}).get("env", {}))
         played = play(folder, project, settings, {**os.environ, **env})
     replayed = len(played.names)
-    if played.outcome == "same" and replayed < len(steps):
-        left = next(step.checkpoint.label for step in steps if step.name not in played.names)
-        played = Played(outcome="diverges", names=played.names, at=left, why="it ends without this step")
+    # What an agent does that a tool has started stands in the tool's own result, and is not gone through again.
+    left = [
+        step.checkpoint.label
+        for step in steps
+        if step.name not in played.names and not any(step.name.startswith(f"{name}/") for name in played.names)
+    ]
+    if played.outcome == "same" and left:
+        played = Played(outcome="diverges", names=played.names, at=left[0], why="it ends without this step")
     if played.outcome == "unfinished" and run.state is not None and run.state.is_completed():
         why = "it takes this step, which the run did not take"
         played = Played(outcome="diverges", names=played.names, at=played.at, why=why)
@@ -155,7 +160,9 @@ def play(folder: Path, project: Path, settings: Settings, env: Mapping[str, str]
         ConfigurationError: it cannot be played.
     """
     of_its_own = settings.model_copy(update={"home": folder / "home"})
-    stack = start_server(of_its_own, folder)
+    # Nothing of the server that the run is on: no database of its, no password.
+    env = {name: value for name, value in env.items() if not name.startswith("PREFECT_")}
+    stack = start_server(of_its_own, folder, env)
     try:
         done = subprocess.run(
             [sys.executable, "-m", "triptych.runtime.play", str(folder), str(project)],

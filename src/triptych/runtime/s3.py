@@ -148,8 +148,8 @@ async def _client(options: Mapping[str, Any]) -> Any:
     if found is None:
         if not _open_clients:
             atexit.register(_close_what_is_open)
-        for other in [each for each in _open_clients if each[0].is_closed()]:
-            del _open_clients[other]
+        for other in [each for each in list(_open_clients) if each[0].is_closed()]:
+            _open_clients.pop(other, None)  # another thread may be quicker
         opened: asyncio.Future[Any] = loop.create_future()
         # In a context of its own: a copy of the caller's would keep a flow's context alive as long as the loop.
         keeper = loop.create_task(_keep_open(name, options, opened), context=contextvars.Context())

@@ -144,7 +144,9 @@ def start(
             stack = _add(settings, stack, "worker", command, env)
             command = [sys.executable, "-m", "triptych", "recover", "--all-send-heartbeats", *recover_options]
             stack = _add(settings, stack, "recovery", command, env)
-            say("saving blocks and deploying prefect.yaml")
+            in_force = deployed(settings, project)
+            version = f" of version {in_force[-1].ref}" if in_force else ""
+            say(f"saving blocks and deploying prefect.yaml{version}")
             blocks = [sys.executable, "-m", "triptych", "blocks", "--project", str(project)]
             deploy = _deploy_command(settings, project)
             _run_all({"saving the blocks": blocks, "deploying prefect.yaml": deploy}, project, env)
@@ -165,14 +167,19 @@ def _deploy_command(settings: Settings, project: Path) -> list[str]:
     return [sys.executable, "-m", "triptych", "deploy", "--ref", versions[-1].commit, "--project", str(project)]
 
 
-def start_server(settings: Settings, project: Path) -> Stack:
-    """Start a Prefect server alone, for a benchmark; `stop` ends it.
+def start_server(settings: Settings, project: Path, inherited: Mapping[str, str] | None = None) -> Stack:
+    """Start a Prefect server alone, for a benchmark or a replay; `stop` ends it.
+
+    Args:
+        settings: `home` is where everything is kept.
+        project: Where it runs.
+        inherited: Its environment, but for what makes it this server; by default that of this process.
 
     Raises:
         ConfigurationError: one is up already in this `home`, or it did not come up.
     """
     with alone(_lock_file(settings)):
-        stack, env = _prepared(settings, project, None, {})
+        stack, env = _prepared(settings, project, None, {}, inherited)
         try:
             return _add_server(settings, stack, env)
         except BaseException:
@@ -207,7 +214,11 @@ def _stop(settings: Settings) -> list[str]:
 
 
 def _prepared(
-    settings: Settings, project: Path, port: int | None, extra: Mapping[str, str]
+    settings: Settings,
+    project: Path,
+    port: int | None,
+    extra: Mapping[str, str],
+    inherited: Mapping[str, str] | None = None,
 ) -> tuple[Stack, dict[str, str]]:
     if (stack := remembered(settings)) is not None:
         dead = [service for service in stack.services if service.process() is None]
@@ -226,7 +237,7 @@ def _prepared(
     prefect_home.mkdir(exist_ok=True)
     api_url = f"http://127.0.0.1:{port or _free_port()}/api"
     env = {
-        **os.environ,
+        **(os.environ if inherited is None else inherited),
         **environment(api_url, prefect_home),
         "TRIPTYCH_HOME": str(folder),
         "PREFECT_WORKER_QUERY_SECONDS": "2",

@@ -31,8 +31,9 @@ from triptych.loop.tools.execution import SIDE_EFFECTS
 from triptych.records import Checkpoint
 from triptych.runtime.checkpoints import GIVEN, checkpoint_key, decode, encode, run_prefix, step_name
 from triptych.runtime.earlier import checkpoints_of
+from triptych.runtime.given import require_all_read
 from triptych.runtime.identity import Identity, Operation, identify, require_same_inputs, run_context
-from triptych.runtime.journal import AgentRun, Execution, Scope, current_execution, replayed, step_scope
+from triptych.runtime.journal import AgentRun, Execution, Scope, current_execution, playing, step_scope
 from triptych.runtime.ownership import RecordEnds, require
 from triptych.runtime.tool_results import ADVICE, keepable
 from triptych.runtime.unknown_outcome import begin, is_begun_once
@@ -134,14 +135,17 @@ async def take_step(operation: Operation, params: Any) -> Any:
         if content is None:
             raise CheckpointMissing(f"checkpoint {key} was there when this execution began, and is gone")
         checkpoint, payload = decode(key, content)
+        play, name = playing.get(), step.removeprefix(f"{run_prefix(execution.flow_run_id)}/")
         # What a fork was given counts as it is, whatever the prompt, the model or the code is now.
-        if checkpoint.execution != GIVEN or execution.is_replay:
+        if checkpoint.execution != GIVEN if play is None else name not in play.given:
             require_same_inputs(checkpoint, identity, agent_run)
-        if (names := replayed.get()) is not None:
-            names.append(step.removeprefix(f"{run_prefix(execution.flow_run_id)}/"))
+        execution.read.add(step)
+        if play is not None:
+            play.read.add(name)
     elif execution.is_replay:
         raise RecordEnds(identity.label)
     else:
+        require_all_read(execution, agent_run, step, identity.label)
         await require(UUID(execution.flow_run_id), execution.number)
         checkpoint, payload = await _do(operation, params, step, identity, agent_run, execution)
     if checkpoint.seconds_to_first_token is not None:

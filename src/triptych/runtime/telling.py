@@ -17,6 +17,8 @@ from triptych.runtime.history import Step, pruned_key, read_history
 from triptych.runtime.queries import find_run
 from triptych.runtime.store import CheckpointStore
 
+FORK_OF = "fork-of:"
+"""How the tag of a fork begins; the original's id follows."""
 EXECUTIONS = "executions"
 """Where the records of executions lie in a store, a folder a run."""
 MODEL_REQUEST = "model-request"
@@ -109,6 +111,10 @@ class RunHistory(BaseModel):
     flow_run_id: str
     name: str
     state: str
+    message: str | None = None
+    """What Prefect says beside the state: why it failed, say."""
+    fork_of: str | None = None
+    """The run that this one is a fork of."""
     store: str
     """The store's place, without credentials."""
     executions: tuple[ToldExecution, ...]
@@ -144,6 +150,8 @@ async def history_of(store: CheckpointStore, text: str) -> RunHistory:
         flow_run_id=flow_run_id,
         name=run.name,
         state=run.state.name or "" if run.state is not None else "",
+        message=run.state.message if run.state is not None else None,
+        fork_of=next((tag.removeprefix(FORK_OF) for tag in run.tags if tag.startswith(FORK_OF)), None),
         store=store.backend.place,
         executions=tuple(await _executions(store, flow_run_id)),
         steps=tuple(told(steps)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -71,6 +72,8 @@ def export(settings: Settings, project: Path, ref: str) -> Version:
     """
     commit = _git(project, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", fault=f"there is no commit {ref!r}")
     folder = settings.folder / "versions" / commit.decode().strip()
+    if ref == "HEAD":
+        ref = _git(project, "describe", "--tags", "--always", fault="HEAD cannot be named").decode().strip()
     version = Version(project=project, ref=ref, commit=folder.name, folder=folder, deployed_at=datetime.now(UTC))
     if not folder.is_dir():
         # Of a project that is a part of its repository, that part.
@@ -78,7 +81,12 @@ def export(settings: Settings, project: Path, ref: str) -> Version:
         unfinished = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(unfinished, filter="data")
-        unfinished.replace(folder)
+        try:
+            unfinished.replace(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            shutil.rmtree(unfinished)  # another deploy of this commit was quicker
     if not (folder / "prefect.yaml").is_file():
         raise ConfigurationError(f"{ref} holds no prefect.yaml, so there is nothing to deploy")
     return version
@@ -89,13 +97,15 @@ def has_changes(project: Path) -> bool:
     return bool(_git(project, "status", "--porcelain", "--", ".", fault="its state cannot be read").strip())
 
 
-def enter(directory: str, commit: str) -> dict[str, str]:
+def enter(directory: str, commit: str, project: str) -> dict[str, str]:
     """Go into the folder of the version that the flow run in hand is to be executed with: the deployment's pull step.
 
     Args:
         directory: The folder of the deployed version.
         commit: Its commit.
+        project: The project's own folder, where its inbox is.
     """
+    os.environ["TRIPTYCH_PROJECT"] = project
     policy = Settings().when_code_changes
     began_with = _began_with(commit)
     folder = Path(directory)

@@ -11,12 +11,15 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from pydantic_ai import ToolOutput
 
 from tests.components.prefect_server import PrefectServer
 from tests.durable_runs import DurableRuns, calls, durable_agent
 from triptych.errors import CheckpointTorn, ExecutionSuperseded
+from triptych.loop.limits import Limits
 from triptych.loop.models import Plan
 from triptych.records import ExecutionRecord
+from triptych.runtime.agents import run_durable
 from triptych.runtime.earlier import found_by
 from triptych.runtime.ownership import Stopped, claim, require
 
@@ -83,6 +86,33 @@ async def test_a_superseded_execution_stops_and_leaves_the_state_to_its_owner(ru
     assert runs.asked == ["request:1"]
     async with get_client() as client:
         run = await client.read_flow_run(looked[0])
+    assert run.state is not None
+    assert run.state.is_running()
+
+
+@pytest.mark.parametrize("ends", ["returns", "raises"])
+async def test_a_superseded_execution_does_not_end_the_run_of_its_owner(runs: DurableRuns, ends: str) -> None:
+    claimed: list[UUID] = []
+
+    async def claimed_by_another() -> str:
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        claimed.append(context.flow_run.id)
+        await asyncio.to_thread(claim, context.flow_run.id)
+        if ends == "raises":
+            raise RuntimeError("it went wrong")
+        return "found"
+
+    async def body() -> str:
+        # The agent's last step: it ends with what the function returns.
+        agent = durable_agent(runs.model(Plan(final={})), output_type=ToolOutput(claimed_by_another))
+        return (await run_durable(agent, "Look.", deps=None, limits=Limits(steps=3))).output
+
+    with pytest.raises(Stopped, match="superseded"):
+        await runs.execute(body)
+    async with get_client() as client:
+        run = await client.read_flow_run(claimed[0])
     assert run.state is not None
     assert run.state.is_running()
 

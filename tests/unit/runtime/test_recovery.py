@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Crashed, Running
+from prefect.states import Crashed, Pending, Running
 
 from tests.components.prefect_server import PrefectServer
 from triptych.runtime.recovery import TAG, RecoveryPolicy, recover_once
@@ -76,6 +76,21 @@ async def test_a_run_that_dies_each_time_is_given_up_and_says_how_often_and_why(
         assert now.message == "Given up after 2 executions, the last of which crashed: out of memory"
         # And stays so.
         assert not [line for line in await recover_once(client, policy, Vitals(60)) if line.startswith(f"{run.name}:")]
+
+
+async def test_a_run_that_cannot_even_be_started_is_given_up_as_well(prefect_server: PrefectServer) -> None:
+    policy = RecoveryPolicy(settle_seconds=0, backoff_seconds=0, pending_seconds=0.01, max_attempts=3)
+    async with get_client() as client:
+        run = await _crashed(client)
+        rounds = 0
+        while (now := (await client.read_flow_run(run.id)).state) is None or not now.is_failed():
+            # A worker takes it, and its process ends before it begins.
+            await client.set_flow_run_state(run.id, Pending(), force=True)
+            await client.set_flow_run_state(run.id, Crashed(message="no such file"), force=True)
+            await recover_once(client, policy, Vitals(60))
+            rounds += 1
+            assert rounds < 10
+        assert now.message == "Given up after 3 executions, the last of which crashed: no such file"
 
 
 @pytest.mark.parametrize("all_send", [True, False])
