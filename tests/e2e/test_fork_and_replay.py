@@ -106,7 +106,9 @@ def test_a_decision_goes_with_what_was_done_and_never_releases_it_again(up: Up) 
 
 def test_a_fork_that_goes_another_way_stops_before_it_does_anything_again(up: Up, done: str) -> None:
     (refund,) = [step for step in history(up, done) if step.took_effect]
-    forked = up.json("fork", done, "--at", str(refund.number + 1), "--set", "agent=retail", "--allow-effects")
+    forked = up.json(
+        "fork", done, "--at", str(refund.number + 1), "--set", "agent=tests.e2e.renamed_agent", "--allow-effects"
+    )
     run = forked["flow_run_id"]
     ended = up.wait_for(run, "Completed", "Failed")
     assert "CheckpointIncompatible" in ended["state"]["message"]
