@@ -48,13 +48,7 @@ def seed() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say how `make test` divides the tests among its processes: by file, and together what shares the one stack.
-
-    It begins with what takes longest: were that last, every other process would wait for its end.
-    """
-    for item in items:
-        shares_the_stack = "up" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stack" if shares_the_stack else str(item.path)))
+    """Begin with what takes longest: were that last, every other process of `make test` would wait for its end."""
     items.sort(key=lambda item: ("e2e" not in item.path.parts, "up" not in getattr(item, "fixturenames", ())))
 
 

@@ -1,4 +1,4 @@
-"""A server that was killed remembers who has a place under a deployment's concurrency limit."""
+"""A server that was killed has forgotten who had a place under a deployment's concurrency limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def own(tmp_path: Path) -> Iterator[Up]:
 
 
 @pytest.mark.timeout(400)
-def test_a_run_about_to_start_keeps_its_place(own: Up) -> None:
+def test_a_run_that_was_about_to_start_is_brought_back(own: Up) -> None:
     limits = {"concurrency_limit": 1, "concurrency_options": {"collision_strategy": "ENQUEUE"}}
     deployment = deploy(own, "tests/e2e/sleeping_flow.py:sleeping", "limited", **limits)
     runs = [
@@ -37,4 +37,5 @@ def test_a_run_about_to_start_keeps_its_place(own: Up) -> None:
     poll("a run is Pending", lambda: any(own.state(run) == "Pending" for run in runs))
     with started_again(own, "server"):
         for run in runs:
-            assert own.wait_for(run, "Completed", "Cancelled", "Failed")["state_name"] == "Completed"
+            # Prefect may cancel it meanwhile, and nobody else has.
+            assert own.wait_for(run, "Completed", "Failed")["state_name"] == "Completed"

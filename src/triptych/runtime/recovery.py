@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.filters import FlowRunFilterEndTime, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.events.filters import (
@@ -45,6 +45,9 @@ TAG = "triptych"
 GIVEN_UP = "Given up"
 RECOVERING = "Recovering"
 """The state of a run that is brought back."""
+LOST_PLACE = "concurrency slot lost during provisioning"
+"""Prefect's message beside Cancelled."""
+LATELY = timedelta(hours=1)
 EXECUTED = "prefect.worker.executed-flow-run"
 CLOCKS_DIFFER_BY = timedelta(seconds=1)
 """A deadline is judged by the server's clock, and looked for by this machine's."""
@@ -141,6 +144,8 @@ async def recover_once(client: PrefectClient, policy: RecoveryPolicy, vitals: Vi
                 done.append(f"{run.name}: waits for its checkpoints, of which {store.backend.place} lacks {lost}")
             else:
                 done += await _bring_back(client, run, policy, "lost its checkpoint store")
+    for run in await _that_lost_their_place(client):
+        done += await _bring_back(client, run, policy, "lost its place under a limit when the server was killed")
     for run in await _tagged(client, StateType.PAUSED):
         done += await _end_wait(client, run)
     return done
@@ -193,6 +198,23 @@ async def _is_settled(client: PrefectClient, run: FlowRun, policy: RecoveryPolic
     if waited >= 3 * patience or await _worker_is_done(client, run, since):
         return True
     return waited >= patience and not await _worker_was_heard(client, run, datetime.now(UTC) - patience)
+
+
+async def _that_lost_their_place(client: PrefectClient) -> list[FlowRun]:
+    """Return runs that Prefect cancelled, not a person.
+
+    The places under a deployment's limit are in the server's memory. A run that is about to start when the server is
+    killed cannot renew its own, and where others are quicker Prefect cancels it.
+    """
+    runs = await flow_runs_tagged(
+        client,
+        TAG,
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLED])),
+        end_time=FlowRunFilterEndTime(after_=cast(Any, datetime.now(UTC) - LATELY)),
+    )
+    return [
+        run for run in runs if run.deployment_id is not None and LOST_PLACE in ((run.state and run.state.message) or "")
+    ]
 
 
 def lost_its_store(run: FlowRun) -> bool:

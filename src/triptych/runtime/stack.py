@@ -243,8 +243,6 @@ def _prepared(
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         # The signs of life that the recovery loop listens for.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-        # A server that lost its leases with its memory cancels the runs that were about to start.
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         **extra,
     }
     return Stack(api_url=api_url, prefect_home=prefect_home, project=project, mark=uuid.uuid4().hex), env
