@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate
@@ -106,11 +105,7 @@ async def _keep_as_it_was(client: PrefectClient, now: DeploymentResponse, before
     for schedule in now.schedules:
         was = active.get(_when(schedule), schedule.active)
         if was != schedule.active:
-            await _set_active(client, now.id, schedule.id, active=was)
-
-
-async def _set_active(client: PrefectClient, deployment_id: UUID, schedule_id: UUID, *, active: bool) -> None:
-    await client.update_deployment_schedule(deployment_id, schedule_id, active=active)
+            await client.update_deployment_schedule(now.id, schedule.id, active=was)
 
 
 def _when(schedule: DeploymentSchedule) -> str:

@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Crashed, Pending, Running
+from prefect.states import Cancelled, Crashed, Pending, Running
 
 from tests.components.prefect_server import PrefectServer
 from triptych.runtime.recovery import TAG, RecoveryPolicy, recover_once
@@ -76,6 +76,22 @@ async def test_a_run_that_dies_each_time_is_given_up_and_says_how_often_and_why(
         assert now.message == "Given up after 2 executions, the last of which crashed: out of memory"
         # And stays so.
         assert not [line for line in await recover_once(client, policy, Vitals(60)) if line.startswith(f"{run.name}:")]
+
+
+@pytest.mark.parametrize(
+    ("message", "is_brought_back"),
+    [("Deployment concurrency slot lost during provisioning - no slots", True), ("Cancelled by Mia", False)],
+)
+async def test_what_prefect_cancelled_for_its_lost_place_is_brought_back(
+    prefect_server: PrefectServer, message: str, is_brought_back: bool
+) -> None:
+    async with get_client() as client:
+        run = await _crashed(client)
+        await client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
+        await recover_once(client, POLICY, Vitals(60))
+        now = (await client.read_flow_run(run.id)).state
+        assert now is not None
+        assert now.name == ("Recovering" if is_brought_back else "Cancelled")
 
 
 async def test_a_run_that_cannot_even_be_started_is_given_up_as_well(prefect_server: PrefectServer) -> None:
