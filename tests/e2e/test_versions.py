@@ -47,7 +47,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     for name in ("flows", "blocks"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(PROJECT / "prefect.yaml", folder)
+    deployments = (PROJECT / "prefect.yaml").read_text()
+    cron = "    schedules:\n"
+    assert deployments.count(cron) == 1
+    # Its anchor is the time of the deploy: another one each time.
+    (folder / "prefect.yaml").write_text(deployments.replace(cron, f"{cron}      - interval: 3600\n"))
     git(folder, "init", "--quiet")
     commit(folder, "v1", "brief")
     return folder
@@ -87,9 +91,16 @@ def ended(up: Up, run: str) -> dict[str, Any]:
     return up.wait_for(run, "Completed", "Failed")
 
 
-def inbox_schedule(up: Up) -> dict[str, Any]:
-    (schedule,) = up.get("deployments/name/handle-inbox/handle-inbox")["schedules"]
-    return schedule
+def inbox_schedules(up: Up) -> list[dict[str, Any]]:
+    """The two schedules of the inbox: at times of the day, and every so often."""
+    schedules = up.get("deployments/name/handle-inbox/handle-inbox")["schedules"]
+    assert ["cron" in each["schedule"] for each in schedules].count(True) == 1
+    assert ["interval" in each["schedule"] for each in schedules].count(True) == 1
+    return schedules
+
+
+def are_paused(up: Up) -> bool:
+    return not any(each["active"] for each in inbox_schedules(up))
 
 
 @pytest.mark.timeout(600)
@@ -97,14 +108,15 @@ def test_a_deploy_amid_runs_and_the_way_back(own: Up, project: Path) -> None:
     assert "no former version" in own.run("rollback", "--project", str(project), code=2).stderr
     first = own.json("deploy", "--ref", "v1", "--project", str(project))
     deployment = own.get("deployments/name/handle-inbox/handle-inbox")["id"]
-    own.patch(f"deployments/{deployment}/schedules/{inbox_schedule(own)['id']}", {"active": False})
+    for schedule in inbox_schedules(own):
+        own.patch(f"deployments/{deployment}/schedules/{schedule['id']}", {"active": False})
 
     stopping, finishing, fitting = start(own), start(own, TRIPTYCH_WHEN_CODE_CHANGES="finish"), start(own)
     assert own.get(f"flow_runs/{stopping}")["labels"]["triptych.version"] == first["commit"]
     commit(project, "v2", "generous")
     own.run("deploy", "--ref", "v2", "--project", str(project))
-    # A person had paused it.
-    assert not inbox_schedule(own)["active"]
+    # A person had paused them.
+    assert are_paused(own)
 
     stopped = ended(own, stopping)
     assert stopped["state_name"] == "Failed"
@@ -117,7 +129,7 @@ def test_a_deploy_amid_runs_and_the_way_back(own: Up, project: Path) -> None:
 
     back = own.run("rollback", "--project", str(project)).stdout
     assert f"Back at v1 ({first['commit'][:12]})" in back
-    assert not inbox_schedule(own)["active"]
+    assert are_paused(own)
     assert ended(own, fitting)["state_name"] == "Completed"
     # What had stopped is run again, and goes on with what was decided.
     own.send(f"flow_runs/{stopping}/set_state", {"state": {"type": "SCHEDULED"}, "force": True})
