@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-_KEEP = {"TRIPTYCH_REQUIRE", "TRIPTYCH_SCREENSHOTS", "TRIPTYCH_SEED", "TRIPTYCH_TAU_RETAIL"}
+_KEEP = {"TRIPTYCH_IMAGE_BASE", "TRIPTYCH_REQUIRE", "TRIPTYCH_SCREENSHOTS", "TRIPTYCH_SEED", "TRIPTYCH_TAU_RETAIL"}
 
 # Before anything imports Prefect, which reads its home when it is imported. A provider's key is removed as well: no
 # test can spend money by accident.
@@ -34,6 +34,7 @@ pytest_plugins = [
     "tests.components.postgres",
     "tests.components.prefect_server",
     "tests.components.s3",
+    "tests.components.sandbox",
 ]
 
 # Two slow cores are no reason to fail a property.

@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         return self.home.expanduser().absolute()
 
     @property
+    def sandbox_folder(self) -> Path:
+        """Where the sandbox's broker keeps its socket and its templates."""
+        return self.folder / "sandbox"
+
+    @property
     def resolved_desk_url(self) -> str:
         """`desk_url`, or the default SQLite file in `home`."""
         return self.desk_url or f"sqlite:///{self.folder / 'desk.sqlite'}"

@@ -34,6 +34,7 @@ def complaints(place: str, source: str) -> list[str]:
         "def late():\n    from prefect import flow",
         "import prefect_docker",
         "import docker",
+        "import aiodocker",
         "from pydantic_ai.durable_exec import prefect",
         "from pydantic_ai import durable_exec",
         "import pydantic_ai\npydantic_ai.durable_exec",

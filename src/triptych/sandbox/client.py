@@ -1,0 +1,202 @@
+"""The brain's end: asks the broker, and keeps its boxes alive while its process lives."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import httpx
+
+from triptych.errors import ConfigurationError, SandboxUnavailable
+
+_HOST = "http://broker"
+_OWNER = "X-Triptych-Owner"
+_CONNECT_SECONDS = 10.0
+_PUT_OFF_A_LEASE = 4
+"""So often a lease is renewed before it would be over: one lost request does not end a box."""
+
+
+class BoxLost(Exception):
+    """The box is gone, for good."""
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    exit_code: int
+    ended_by: Literal["itself", "timeout", "output", "cancel"]
+    stdout: bytes
+    stderr: bytes
+
+
+class Client:
+    """Asks a broker.
+
+    Args:
+        socket: The broker's.
+        owner: Whose boxes they are, for a process of the Docker host itself; a brain's container is its flow run,
+            whatever it says here.
+
+    Every method raises `SandboxUnavailable` where the broker does not answer or has no room, `ConfigurationError` where
+    what was asked cannot be right, `BoxLost` where the box is gone, and the system's own `OSError` for a file.
+    """
+
+    def __init__(self, socket: Path, owner: str | None = None) -> None:
+        self.socket = socket
+        self._headers = {_OWNER: owner} if owner else {}
+        self._http = self._open()
+
+    def _open(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=_HOST,
+            headers=self._headers,
+            transport=httpx.AsyncHTTPTransport(uds=str(self.socket), limits=httpx.Limits(max_connections=None)),
+            timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections; the boxes live on."""
+        await self._http.aclose()
+
+    async def create(self, template: str) -> str:
+        """Make a box and keep it alive; return its id."""
+        made = await self._ask("POST", "/boxes", json={"template": template})
+        self.keep_alive(made["id"], made["lease_seconds"])
+        return made["id"]
+
+    def keep_alive(self, box: str, lease_seconds: float) -> None:
+        """Renew a box's lease from now on, until it is destroyed or this process ends."""
+        _KEEPER.keep(box, self.socket, self._headers, lease_seconds)
+
+    async def renew(self, box: str) -> float:
+        """Renew a box's lease once; return the lease's length in seconds."""
+        return (await self._ask("POST", f"/boxes/{box}/renew"))["lease_seconds"]
+
+    async def destroy(self, box: str) -> None:
+        """End a box; one that is gone already is fine."""
+        _KEEPER.forget(box)
+        with contextlib.suppress(BoxLost):
+            await self._ask("DELETE", f"/boxes/{box}")
+
+    async def boxes(self, *, memory: bool = False) -> list[dict[str, Any]]:
+        """Return the boxes there are, as far as the caller may see them.
+
+        Each has `id`, `owner`, `template`, `container`, `age_seconds`, `lease_seconds` (what is left of it) and, where
+        it is asked for, `memory_bytes`, which takes a second or two.
+        """
+        return await self._ask("GET", "/boxes", params={"memory": ""} if memory else None)
+
+    async def reap(self) -> int:
+        """End now what is over, whosever it is; return how many boxes that were."""
+        return (await self._ask("POST", "/reap"))["ended"]
+
+    async def run(self, box: str, argv: list[str], env: dict[str, str], timeout_seconds: float | None) -> Ended:
+        """Run a command to its end. A caller that is cancelled ends it and all that it started."""
+        asked = {"argv": argv, "env": env, "timeout_seconds": timeout_seconds}
+        ended = await self._ask("POST", f"/boxes/{box}/run", json=asked)
+        output = (base64.b64decode(ended[stream]) for stream in ("stdout", "stderr"))
+        return Ended(ended["exit_code"], ended["ended_by"], *output)
+
+    async def file(self, box: str, operation: str, path: str) -> dict[str, Any]:
+        """Do something about a path: `stat`, `list`, `make_dir`, `remove`, `exists` or `realpath`."""
+        return await self._ask("POST", f"/boxes/{box}/files", json={"operation": operation, "path": path})
+
+    async def get(self, box: str, what: Literal["content", "tree"], path: str) -> AsyncGenerator[bytes]:
+        """Give a file's bytes, or a folder as a tar archive, in pieces."""
+        try:
+            async with self._http.stream("GET", f"/boxes/{box}/{what}", params={"path": path}) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    raise _error(answer)
+                async for data in answer.aiter_raw():
+                    yield data
+        except httpx.ConnectError as error:
+            raise self._unavailable(error) from error
+        except httpx.TransportError as error:
+            raise BoxLost(f"the box went away while {path} was read") from error
+
+    async def put(
+        self, box: str, what: Literal["content", "tree"], path: str, content: bytes | AsyncIterable[bytes]
+    ) -> None:
+        """Write a file, or lay a tar archive out in a folder."""
+        await self._ask("PUT", f"/boxes/{box}/{what}", params={"path": path}, content=content)
+
+    async def _ask(self, method: str, path: str, **more: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, **more)
+        except httpx.TransportError as error:
+            raise self._unavailable(error) from error
+        if answer.is_error:
+            raise _error(answer)
+        return answer.json()
+
+    def _unavailable(self, error: Exception) -> SandboxUnavailable:
+        why = str(error) or type(error).__name__
+        return SandboxUnavailable(f"the sandbox's broker at {self.socket} does not answer ({why}): is it running?")
+
+
+def _error(answer: httpx.Response) -> Exception:
+    try:
+        told = answer.json()
+        kind, message = told["error"], told["message"]
+    except (ValueError, LookupError, TypeError):
+        return SandboxUnavailable(f"the sandbox's broker answered {answer.status_code}: {answer.text[:500]}")
+    if kind == "gone":
+        return BoxLost(message)
+    if kind == "hands":
+        # Python picks the class by the number: FileNotFoundError, PermissionError, ...
+        return OSError(told["errno"], os.strerror(told["errno"]), message)
+    if kind in ("configuration", "request", "stranger"):
+        return ConfigurationError(message)
+    return SandboxUnavailable(message)
+
+
+class _Kept(NamedTuple):
+    socket: Path
+    headers: dict[str, str]
+    seconds: float
+
+
+class _Keeper:
+    """Renews leases from a thread of its own: an event loop that is busy, or over, is no sign of death."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def keep(self, box: str, socket: Path, headers: dict[str, str], lease_seconds: float) -> None:
+        with self._changed:
+            self._kept[box] = _Kept(socket, headers, lease_seconds / _PUT_OFF_A_LEASE)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._renew, daemon=True, name="sandbox leases")
+                self._thread.start()
+            self._changed.notify_all()
+
+    def forget(self, box: str) -> None:
+        with self._changed:
+            self._kept.pop(box, None)
+
+    def _renew(self) -> None:
+        while True:
+            with self._changed:
+                pause = min((each.seconds for each in self._kept.values()), default=None)
+                self._changed.wait(pause)
+                kept = dict(self._kept)
+            for box, (socket, headers, seconds) in kept.items():
+                transport = httpx.HTTPTransport(uds=str(socket))
+                with (
+                    contextlib.suppress(httpx.HTTPError),
+                    httpx.Client(base_url=_HOST, transport=transport, headers=headers, timeout=seconds) as http,
+                ):
+                    if http.post(f"/boxes/{box}/renew").status_code == 410:
+                        self.forget(box)
+
+
+_KEEPER = _Keeper()

@@ -1,0 +1,106 @@
+"""A broker over a real Docker Engine, and an image for its boxes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.components import require
+from tests.components.locate import CHECKOUT
+from tests.components.processes import stop_tree
+from tests.e2e.stack import poll
+from triptych.sandbox.folder import socket_path, templates_path
+from triptych.sandbox.policy import Template, save
+
+KIND = "coding-agent-python"
+IMAGE = "triptych-hands"
+
+
+@pytest.fixture(scope="session")
+def hands_image(docker_engine: Path) -> str:
+    """The image that `deployments/hands` builds, on the base that `TRIPTYCH_IMAGE_BASE` names where one is named."""
+    base = os.environ.get("TRIPTYCH_IMAGE_BASE")
+    more = ["--build-arg", f"BASE={base}"] if base else []
+    command = [str(docker_engine), "build", "--quiet", "--tag", IMAGE, *more, str(CHECKOUT / "deployments" / "hands")]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def template(hands_image: str) -> Template:
+    """A small box."""
+    return Template(image=hands_image, memory_mib=256, disk_mib=128, tmp_mib=16, pids=64, boxes=20)
+
+
+class Broker:
+    """A broker's process.
+
+    Args:
+        folder: Its folder, on a path short enough for a socket.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        return socket_path(self.folder)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self.folder / "broker.log").open("ab") as log:
+            command = [sys.executable, "-m", "triptych.sandbox.serving", str(self.folder)]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        poll("the broker", self._answers)
+
+    def kill(self) -> None:
+        """End it so that it can clear nothing away."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it as a supervisor does."""
+        if self.process is not None and self.process.poll() is None:
+            stop_tree(self.process)
+
+    def put_in_force(self, templates: Mapping[str, Template]) -> None:
+        save(templates_path(self.folder), templates)
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "broker.log").read_text()
+        # httpx leaves a socket open that could not be connected.
+        with socket.socket(socket.AF_UNIX) as caller:
+            return caller.connect_ex(str(self.socket)) == 0
+
+
+@contextmanager
+def running_broker(templates: Mapping[str, Template]) -> Generator[Broker]:
+    """Run a broker of the test's own."""
+    require("docker")
+    with tempfile.TemporaryDirectory(prefix="broker-") as folder:
+        broker = Broker(Path(folder))
+        broker.put_in_force(templates)
+        try:
+            broker.start()
+            yield broker
+        finally:
+            broker.stop()
+
+
+@pytest.fixture(scope="module")
+def broker(template: Template) -> Iterator[Broker]:
+    """A broker that a module's tests share."""
+    with running_broker({KIND: template}) as running:
+        yield running
