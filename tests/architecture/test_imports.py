@@ -72,7 +72,14 @@ def test_the_loop_loads_without_prefect_or_docker():
     loaded = probe(modules("triptych.loop"), CHECKOUT, OURS)["modules"]
     assert "triptych.loop" in loaded
     # pydantic-ai itself loads the neutral part of its durable_exec.
-    unwanted = ("prefect", "docker", "aiodocker", "pydantic_ai.durable_exec.prefect", "triptych.runtime", "triptych.sandbox")
+    unwanted = (
+        "prefect",
+        "docker",
+        "aiodocker",
+        "pydantic_ai.durable_exec.prefect",
+        "triptych.runtime",
+        "triptych.sandbox",
+    )
     assert [name for name in loaded if name.startswith(unwanted)] == []
 
 

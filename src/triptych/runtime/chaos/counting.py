@@ -17,6 +17,7 @@ from triptych.loop.desk import Effect
 from triptych.records import WitnessLine
 from triptych.runtime.chaos.answers import Answer
 from triptych.runtime.chaos.tickets import REFUND, Case
+from triptych.runtime.recovery import LOST_PLACE
 
 _TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 _REQUEST = re.compile(r"request:(\d+)")
@@ -44,8 +45,12 @@ class TicketRun(NamedTuple):
 
     @property
     def outcomes(self) -> list[State]:
-        """The ends that it came to; a crash is none, where the run is brought back."""
-        return [state for state in self.history if state.type in _TERMINAL]
+        """The ends that it came to.
+
+        A crash is none, and neither is Prefect's own cancellation of a run whose place under a concurrency limit a
+        server forgot when it was killed: recovery brings both back, and where it does not, there is no end at all.
+        """
+        return [state for state in self.history if state.type in _TERMINAL and LOST_PLACE not in state.message]
 
 
 class Counts(NamedTuple):

@@ -26,6 +26,7 @@ CLEAN = (
     State("RUNNING", "Running"),
     COMPLETED,
 )
+FORGOTTEN = State("CANCELLED", "Cancelled", "Deployment concurrency slot lost during provisioning - no slots available")
 LOOK, SMALL, BIG, BOTH = cases(0, 4)
 
 
@@ -86,6 +87,8 @@ def test_clean_books_are_clean() -> None:
     assert counted(SMALL, effects=[effect(SMALL)]) == Counts(1, 1, 1, 0, 0, 0, ())
     assert counted(BIG, answers=[answer()], effects=[effect(BIG)]) == Counts(1, 1, 1, 0, 0, 0, ())
     assert counted(BIG, answers=[answer(approve=False)]) == Counts(1, 0, 0, 0, 0, 0, ())
+    # Cancelled by Prefect, not by a person, and brought back.
+    assert counted(LOOK, history=[*CLEAN[:2], FORGOTTEN, *CLEAN[1:]]) == Counts(1, 0, 0, 0, 0, 0, ())
     both = [effect(BOTH, key="a"), effect(BOTH, key="b", payout=1)]
     assert counted(BOTH, answers=[answer(case=BOTH)], effects=both) == Counts(1, 2, 2, 0, 0, 0, ())
 
@@ -95,6 +98,8 @@ def test_clean_books_are_clean() -> None:
     [
         (CLEAN[:3], 0, "is not terminal: it is Running"),
         ((), 0, "is not terminal: it is not there"),
+        ((*CLEAN[:2], FORGOTTEN), 0, "is not terminal: it is Cancelled"),
+        ((State("CANCELLED", "Cancelled", "by Mia"), *CLEAN), 0, "2 terminal outcomes: Cancelled, Completed"),
         ((*CLEAN, State("RUNNING", "Running"), COMPLETED), 0, "2 terminal outcomes: Completed, Completed"),
         ((State("FAILED", "Failed", "torn"), *CLEAN), 0, "2 terminal outcomes: Failed, Completed"),
         ((*CLEAN, State("RUNNING", "Running")), 0, "goes on after its end"),
