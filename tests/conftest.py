@@ -35,6 +35,7 @@ pytest_plugins = [
     "tests.components.prefect_server",
     "tests.components.s3",
     "tests.components.sandbox",
+    "tests.e2e.hands.boxes",
 ]
 
 # Two slow cores are no reason to fail a property.
@@ -56,3 +57,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_report_header() -> list[str]:
     """Say what a reader of the log needs to repeat the run."""
     return [f"triptych: {name}={os.environ.get(name, '')}" for name in ("TRIPTYCH_SEED", "TRIPTYCH_REQUIRE")]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what code in a box tried, test by test; see `tests/e2e/hands`."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, what in report.user_properties:
+            if name == "tried":
+                terminalreporter.write_line(f"tried in a box, in vain: {what}")

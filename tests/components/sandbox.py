@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from triptych.sandbox.policy import Template, save
 
 KIND = "coding-agent-python"
 IMAGE = "triptych-hands"
+CANARY = f"CANARY-{secrets.token_hex(16)}"
+"""Stands for the secrets of this machine: a broker has it in its environment and in its folder."""
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +63,8 @@ class Broker:
         """Start it, and wait until it answers."""
         with (self.folder / "broker.log").open("ab") as log:
             command = [sys.executable, "-m", "triptych.sandbox.serving", str(self.folder)]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            env = {**os.environ, "CREDENTIAL": CANARY}
+            self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         poll("the broker", self._answers)
 
     def kill(self) -> None:
@@ -93,6 +97,7 @@ def running_broker(templates: Mapping[str, Template]) -> Generator[Broker]:
         broker = Broker(Path(folder))
         broker.put_in_force(templates)
         try:
+            (broker.folder / "credential").write_text(CANARY)
             broker.start()
             yield broker
         finally:

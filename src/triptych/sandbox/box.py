@@ -53,7 +53,11 @@ class Sandbox:
         return cls(Client(socket_path(folder or Settings().sandbox_folder), owner), template)
 
     async def __aenter__(self) -> Self:
-        await self._backend.working_dir()
+        try:
+            await self._backend.working_dir()
+        except BaseException:
+            await self._client.close()
+            raise
         return self
 
     async def __aexit__(

@@ -207,9 +207,16 @@ class Broker:
     async def _in(self, request: web.Request, kind: str) -> web.Response:
         box, place = self._box(request), asked.Place.model_validate(dict(request.query))
         content: AsyncIterator[bytes] = request.content.iter_chunked(CHUNK)
-        async with aclosing(box.channel.ask({"kind": kind, "path": place.path}, content)) as answer:
-            async for _ in answer:
-                pass
+        try:
+            async with aclosing(box.channel.ask({"kind": kind, "path": place.path}, content)) as answer:
+                async for _ in answer:
+                    pass
+        except HandsError:
+            # The caller hears why when it has sent what it has; no more than a box could hold is waited for.
+            left = (box.template.disk_mib + box.template.tmp_mib) * _MIB
+            while left > 0 and (piece := await request.content.read(CHUNK)):
+                left -= len(piece)
+            raise
         return web.json_response({})
 
     def _box(self, request: web.Request) -> Box:

@@ -133,7 +133,7 @@ class Channel:
                 with contextlib.suppress(asyncio.CancelledError):
                     await sender
             if not is_done and not self.gone.is_set():
-                await asyncio.shield(self._write(encode({"id": number, "kind": "cancel"})))
+                await self._write(encode({"id": number, "kind": "cancel"}))
 
     async def close(self) -> None:
         """Let go of the stream; whoever waits for an answer is told that the box is gone."""
@@ -152,6 +152,11 @@ class Channel:
         await self._write(encode({"id": number, "kind": "end"}))
 
     async def _write(self, data: bytes) -> None:
+        # A frame that is begun is finished. And aiohttp's writers share one future to wait for room, which the
+        # cancellation of one of them would cancel for all.
+        await asyncio.shield(self._write_whole(data))
+
+    async def _write_whole(self, data: bytes) -> None:
         try:
             async with self._writing:
                 await self._stream.write_in(data)

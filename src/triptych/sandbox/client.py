@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -38,7 +41,7 @@ class Client:
     """Asks a broker.
 
     Args:
-        socket: The broker's.
+        path: The broker's socket.
         owner: Whose boxes they are, for a process of the Docker host itself; a brain's container is its flow run,
             whatever it says here.
 
@@ -46,8 +49,8 @@ class Client:
     what was asked cannot be right, `BoxLost` where the box is gone, and the system's own `OSError` for a file.
     """
 
-    def __init__(self, socket: Path, owner: str | None = None) -> None:
-        self.socket = socket
+    def __init__(self, path: Path, owner: str | None = None) -> None:
+        self.path = path
         self._headers = {_OWNER: owner} if owner else {}
         self._http = self._open()
 
@@ -55,7 +58,7 @@ class Client:
         return httpx.AsyncClient(
             base_url=_HOST,
             headers=self._headers,
-            transport=httpx.AsyncHTTPTransport(uds=str(self.socket), limits=httpx.Limits(max_connections=None)),
+            transport=httpx.AsyncHTTPTransport(uds=str(self.path), limits=httpx.Limits(max_connections=None)),
             timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
             trust_env=False,
         )
@@ -72,7 +75,7 @@ class Client:
 
     def keep_alive(self, box: str, lease_seconds: float) -> None:
         """Renew a box's lease from now on, until it is destroyed or this process ends."""
-        _KEEPER.keep(box, self.socket, self._headers, lease_seconds)
+        _KEEPER.keep(box, self.path, self._headers, lease_seconds)
 
     async def renew(self, box: str) -> float:
         """Renew a box's lease once; return the lease's length in seconds."""
@@ -138,7 +141,7 @@ class Client:
 
     def _unavailable(self, error: Exception) -> SandboxUnavailable:
         why = str(error) or type(error).__name__
-        return SandboxUnavailable(f"the sandbox's broker at {self.socket} does not answer ({why}): is it running?")
+        return SandboxUnavailable(f"the sandbox's broker at {self.path} does not answer ({why}): is it running?")
 
 
 def _error(answer: httpx.Response) -> Exception:
@@ -171,9 +174,9 @@ class _Keeper:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def keep(self, box: str, socket: Path, headers: dict[str, str], lease_seconds: float) -> None:
+    def keep(self, box: str, path: Path, headers: dict[str, str], lease_seconds: float) -> None:
         with self._changed:
-            self._kept[box] = _Kept(socket, headers, lease_seconds / _PUT_OFF_A_LEASE)
+            self._kept[box] = _Kept(path, headers, lease_seconds / _PUT_OFF_A_LEASE)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._renew, daemon=True, name="sandbox leases")
                 self._thread.start()
@@ -189,14 +192,33 @@ class _Keeper:
                 pause = min((each.seconds for each in self._kept.values()), default=None)
                 self._changed.wait(pause)
                 kept = dict(self._kept)
-            for box, (socket, headers, seconds) in kept.items():
-                transport = httpx.HTTPTransport(uds=str(socket))
-                with (
-                    contextlib.suppress(httpx.HTTPError),
-                    httpx.Client(base_url=_HOST, transport=transport, headers=headers, timeout=seconds) as http,
-                ):
-                    if http.post(f"/boxes/{box}/renew").status_code == 410:
-                        self.forget(box)
+            for box, kept_box in kept.items():
+                if not _is_renewed(box, kept_box):
+                    self.forget(box)
 
 
 _KEEPER = _Keeper()
+
+
+def _is_renewed(box: str, kept: _Kept) -> bool:
+    """Renew a lease; False where the box is gone. A broker that does not answer may do so the next time."""
+    connection = _UnixConnection(kept.socket, kept.seconds)
+    try:
+        connection.request("POST", f"/boxes/{box}/renew", headers=kept.headers)
+        return connection.getresponse().status != HTTPStatus.GONE
+    except (OSError, HTTPException):
+        return True
+    finally:
+        connection.close()
+
+
+class _UnixConnection(HTTPConnection):
+    def __init__(self, path: Path, timeout_seconds: float) -> None:
+        super().__init__("broker", timeout=timeout_seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        # Held before it is connected, so that `close` closes it also where it cannot be.
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

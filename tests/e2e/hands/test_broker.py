@@ -1,0 +1,230 @@
+"""Whatever a caller sends, it gets no more than its template and nobody else's box."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import textwrap
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.components.sandbox import KIND, Broker
+from tests.e2e.hands.boxes import box, containers_of, docker, everything_of_docker, inspect
+from triptych.errors import ConfigurationError, SandboxUnavailable
+from triptych.sandbox.box import Sandbox
+from triptych.sandbox.client import BoxLost, Client
+from triptych.sandbox.folder import templates_path
+from triptych.sandbox.policy import Template, load
+
+pytestmark = pytest.mark.timeout(300)
+
+WIDER = [
+    "image", "name", "mounts", "binds", "volumes", "devices", "privileged", "cap_add", "network", "network_mode", "env",
+    "memory_mib", "pids", "user", "entrypoint", "cmd", "labels", "runtime", "owner", "HostConfig", "lease_seconds",
+]  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=8,
+)
+PATHS = st.sampled_from(["/", "/..", "/../../etc/passwd", "/proc/1/root/etc", "/workspace/../../..", "/a\0b", "a", ""])
+
+
+@pytest.fixture
+async def http(broker: Broker) -> AsyncIterator[httpx.AsyncClient]:
+    """The bare service, without our client's good manners."""
+    transport = httpx.AsyncHTTPTransport(uds=str(broker.socket))
+    async with httpx.AsyncClient(transport=transport, base_url="http://broker", timeout=60) as http:
+        yield http
+
+
+@pytest.mark.parametrize("field", WIDER)
+async def test_nobody_asks_for_more_than_a_template(http: httpx.AsyncClient, broker: Broker, field: str) -> None:
+    before = containers_of(broker)
+    for value in ("host", ["/:/host"], True, {"/": {"bind": "/host"}}, 10**9):
+        answer = await http.post("/boxes", json={"template": KIND, field: value})
+        assert answer.status_code == 400
+        assert field in answer.json()["message"]
+    assert containers_of(broker) == before
+
+
+async def test_what_is_sent_at_random_gets_nothing(http: httpx.AsyncClient, broker: Broker, seed: int) -> None:
+    before = everything_of_docker()
+    async with box(broker) as made:
+        ours = (await boxes_of_tests(broker))[0]["id"]
+        (container,) = containers_of(broker)
+        as_made = inspect(container)["HostConfig"]
+
+        async def send(body: Any, what: str, path: str) -> None:
+            content = json.dumps(body).encode()
+            for url in ("/boxes", f"/boxes/{ours}/{what}", f"/boxes/{ours}{path}/run", "/boxes/../boxes/x/run"):
+                answer = await http.post(url, content=content)
+                assert answer.status_code in (400, 404, 405, 410, 422), (url, body, answer.text)
+
+        loop = asyncio.get_running_loop()
+
+        @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+        @given(body=JSON, what=st.sampled_from(["run", "files", "content", "tree"]), path=PATHS)
+        def fuzz(body: Any, what: str, path: str) -> None:
+            asyncio.run_coroutine_threadsafe(send(body, what, path.replace("\0", "%00")), loop).result(60)
+
+        await asyncio.to_thread(fuzz)
+        assert containers_of(broker) == [container]
+        assert inspect(container)["HostConfig"] == as_made
+        assert (await made.run(["echo", "alive"])).stdout == "alive\n"
+    assert everything_of_docker() == before
+
+
+async def boxes_of_tests(broker: Broker) -> list[dict[str, Any]]:
+    client = Client(broker.socket, owner="tests")
+    try:
+        return await client.boxes()
+    finally:
+        await client.close()
+
+
+async def test_another_owners_box_is_none(broker: Broker) -> None:
+    async with box(broker, owner="mia") as hers:
+        await hers.workspace.write_text("diary", "dear")
+        mia, max_ = Client(broker.socket, owner="mia"), Client(broker.socket, owner="max")
+        try:
+            (seen,) = await mia.boxes()
+            assert await max_.boxes() == []
+            for attempt in (
+                max_.run(seen["id"], ["cat", "diary"], {}, None),
+                max_.file(seen["id"], "stat", "/workspace/diary"),
+                max_.put(seen["id"], "content", "/workspace/diary", b"x"),
+                max_.renew(seen["id"]),
+            ):
+                with pytest.raises(BoxLost):
+                    await attempt
+            await max_.destroy(seen["id"])
+            assert await hers.workspace.read_text("diary") == "dear"
+        finally:
+            await mia.close()
+            await max_.close()
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "timeout", "complaint"),
+    [
+        ([], {}, None, "argv"),
+        (["x" * 200_000], {}, None, "131072 bytes"),
+        (["true"], {"A=B": "x"}, None, "env"),
+        (["true"], {"A": "x\0y"}, None, "NUL"),
+        (["true"], {}, -1.0, "timeout_seconds"),
+    ],
+)
+async def test_a_command_that_cannot_be_is_refused(
+    broker: Broker, argv: list[str], env: dict[str, str], timeout: float | None, complaint: str
+) -> None:
+    async with box(broker):
+        client = Client(broker.socket, owner="tests")
+        try:
+            (made,) = await client.boxes()
+            with pytest.raises(ConfigurationError, match=complaint):
+                await client.run(made["id"], argv, env, timeout)
+        finally:
+            await client.close()
+
+
+CALLER = """
+    import json, socket, sys
+    def ask(method, path, body=""):
+        caller = socket.socket(socket.AF_UNIX)
+        caller.connect(sys.argv[1])
+        caller.sendall(f"{method} {path} HTTP/1.1\\r\\nHost: b\\r\\nX-Triptych-Owner: mia\\r\\nConnection: close\\r\\n"
+                       f"Content-Length: {len(body)}\\r\\n\\r\\n{body}".encode())
+        answer = b""
+        while data := caller.recv(65536):
+            answer += data
+        head, _, rest = answer.partition(b"\\r\\n\\r\\n")
+        return int(head.split()[1]), json.loads(rest)
+    made = ask("POST", "/boxes", '{"template": "coding-agent-python"}')
+    print(json.dumps([made, ask("GET", "/boxes"), ask("POST", "/reap"), ask("DELETE", f"/boxes/{made[1].get('id')}")]))
+"""
+
+
+def from_container(broker: Broker, template: Template, *labels: str) -> list[Any]:
+    """Ask from a container that has the broker's socket, with these labels."""
+    more = [word for label in labels for word in ("--label", label)]
+    command = ["run", "--rm", "--network", "none", "--volume", f"{broker.socket.parent}:/broker", *more]
+    program = ["python3", "-c", textwrap.dedent(CALLER), "/broker/broker.sock"]
+    (line,) = docker(*command, template.image, *program)
+    return json.loads(line)
+
+
+async def test_a_brains_container_is_its_run_whatever_it_says(broker: Broker, template: Template) -> None:
+    async with box(broker, owner="mia"):
+        answers = from_container(broker, template, "triptych.brain=1", "io.prefect.flow-run-id=run-1")
+        (made, listed, reaped, ended) = answers
+        assert made[0] == 201
+        # It says that it is Mia, and sees nothing of hers.
+        assert [each["owner"] for each in listed[1]] == ["run:run-1"]
+        assert reaped[0] == 403
+        assert ended[0] == 200
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        (),
+        ("triptych.brain=1",),
+        ("io.prefect.flow-run-id=run-1",),
+        ("triptych.brain=1", "io.prefect.flow-run-id=run-1", "triptych.hands=x"),
+    ],
+)
+def test_any_other_container_is_a_stranger(broker: Broker, template: Template, labels: tuple[str, ...]) -> None:
+    before = containers_of(broker)
+    answers = from_container(broker, template, *labels)
+    assert [status for status, _ in answers] == [403] * 4
+    assert containers_of(broker) == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="component docker is missing: only root can be somebody else here")
+def test_another_user_of_this_machine_is_a_stranger(broker: Broker) -> None:
+    broker.folder.chmod(0o755)
+    command = ["/usr/bin/python3", "-c", textwrap.dedent(CALLER), str(broker.socket)]
+    done = subprocess.run(command, user=65534, group=65534, capture_output=True, text=True, check=True)
+    assert [status for status, _ in json.loads(done.stdout)] == [403] * 4
+
+
+async def test_a_template_that_cannot_be_is_refused_before_anything_is_made(broker: Broker, template: Template) -> None:
+    before = containers_of(broker)
+    usual = load(templates_path(broker.folder))
+    volume = "triptych-test-volume"
+    build = f"FROM {template.image}\nVOLUME /data\n"
+    subprocess.run(["docker", "build", "--quiet", "--tag", volume, "-"], input=build.encode(), check=True)
+    try:
+        broker.put_in_force(
+            {
+                **usual,
+                "missing": template.model_copy(update={"image": "triptych-test-missing:1"}),
+                "volume": template.model_copy(update={"image": volume}),
+            }
+        )
+        for kind, complaint in (
+            ("unknown", "there is no sandbox template 'unknown'"),
+            ("missing", "triptych-test-missing:1 is not here"),
+            ("volume", "declares volumes"),
+        ):
+            with pytest.raises(ConfigurationError, match=complaint):
+                async with Sandbox.create(kind, folder=broker.folder):
+                    pass
+        assert containers_of(broker) == before
+    finally:
+        broker.put_in_force(usual)
+        docker("rmi", volume)
+
+
+async def test_without_a_broker_it_is_said_where_it_should_be(tmp_path: Any) -> None:
+    with pytest.raises(SandboxUnavailable, match="is it running"):
+        async with Sandbox.create(KIND, folder=tmp_path):
+            pass
