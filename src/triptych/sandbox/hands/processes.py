@@ -11,6 +11,7 @@ import time
 
 LAST_OUT_OF_MEMORY = 1000
 """The kernel's score for what is ended first where memory runs out."""
+LOOK_SECONDS = 0.01
 SWEEP_SECONDS = 5.0
 """How long what forks is stopped process by process before everything is ended."""
 
@@ -114,7 +115,7 @@ def _started(pid: int) -> float:
     return found[2] if found else 0.0
 
 
-def _tree(root: int, children: Children, since: float) -> list[int]:
+def _tree(root: int, children: Children, since: float) -> set[int]:
     """Return a command's processes: its descendants, and those of them that were made orphans meanwhile."""
     known = {int(name): _stat(int(name)) for name in os.listdir("/proc") if name.isdigit()}
     found = {root} & known.keys()
@@ -133,26 +134,26 @@ def _tree(root: int, children: Children, since: float) -> list[int]:
             if entry is not None and pid not in found and (entry[0] in found or is_orphan_of_it(pid, *entry)):
                 found.add(pid)
                 grown = True
-    return sorted(found)
+    return found
 
 
 def end_tree(root: int, children: Children) -> None:
-    """End a command and all that it started; whatever it forks meanwhile too."""
+    """End a command and all that it started, whatever it forks meanwhile too, and wait until that is gone."""
     since = children.sessions.get(root, 0.0)
-    stopped: list[int] = []
-    deadline = time.monotonic() + 5.0
+    stopped: set[int] = set()
+    deadline = time.monotonic() + SWEEP_SECONDS
     while time.monotonic() < deadline:
         found = _tree(root, children, since)
-        if set(found) <= set(stopped):
-            break
+        if not found:
+            return
+        new = found - stopped
         # What is stopped forks no more, and what it has forked is found the next time round.
-        for pid in found:
+        for pid in new or found:
             with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGSTOP)
-        stopped = found
-    else:
+                os.kill(pid, signal.SIGSTOP if new else signal.SIGKILL)
+        stopped |= new
+        if not new:
+            time.sleep(LOOK_SECONDS)
+    if os.getpid() == 1:
         # It forks faster than it is stopped: everything in the box ends but this program.
-        stopped = [-1] if os.getpid() == 1 else stopped
-    for pid in stopped:
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
+        os.kill(-1, signal.SIGKILL)
