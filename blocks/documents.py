@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect.blocks.core import Block
 
 from triptych.runtime.approval.policy import ApprovalPolicy
+from triptych.runtime.sandboxes import SandboxPolicy
 from triptych.runtime.store import CheckpointStore
 from triptych.settings import Settings
 
@@ -13,7 +14,8 @@ def documents(settings: Settings) -> dict[str, Block]:
     """Return the documents by name.
 
     A person approves what pays out more than 500 USD. The store is a folder in Triptych's home, or what
-    `TRIPTYCH_STORE__LOCATION` and its siblings say.
+    `TRIPTYCH_STORE__LOCATION` and its siblings say. Coding agents work in boxes of the image that
+    `docker build --tag triptych-hands deployments/hands` makes.
     """
     store = settings.store
     return {
@@ -25,4 +27,5 @@ def documents(settings: Settings) -> dict[str, Block]:
             region=store.region,
         ),
         settings.policy_block: ApprovalPolicy(),
+        "coding-agent-python": SandboxPolicy(image="triptych-hands"),
     }

@@ -18,7 +18,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     services = [psutil.Process(pid) for pid in pids]
     family = [*services, *(child for each in services for child in each.children(recursive=True))]
     yield Up(folder=home.folder, api_url=started["api_url"])
-    assert home.json("down")["stopped"] == ["recovery", "worker", "server"]
+    assert home.json("down")["stopped"] == [service["name"] for service in reversed(started["services"])]
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     assert home.json("down")["stopped"] == []

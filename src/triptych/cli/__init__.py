@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from triptych import __version__
-from triptych.cli import approvals, chaos, forks, runs, versions
+from triptych.cli import approvals, chaos, forks, runs, sandboxes, versions
 from triptych.cli.terminal import Json, connected, note, out, print_json, progress, say, show_log, table
 from triptych.errors import ConfigurationError, TriptychError
 from triptych.settings import Settings
@@ -39,6 +39,8 @@ app.command()(versions.rollback)
 app.command()(runs.runs)
 app.command()(runs.history)
 app.command()(runs.prune)
+app.command()(sandboxes.sandboxes)
+app.command()(sandboxes.reap)
 Project = Annotated[Path | None, typer.Option(help="The folder with prefect.yaml; by default here or above.")]
 
 
@@ -147,9 +149,19 @@ def blocks(
     folder = find_project(project)
     connected(settings)
     from triptych.runtime.documents import save_documents
+    from triptych.runtime.sandboxes import put_in_force
+    from triptych.sandbox.folder import socket_path
 
     documents = load_entrypoint(folder, "blocks/documents.py:documents")(settings)
-    saved = asyncio.run(save_documents(documents, overwrite=overwrite))
+
+    async def save() -> list[dict[str, str]]:
+        rows = await save_documents(documents, overwrite=overwrite)
+        if socket_path(settings.sandbox_folder).exists():
+            for problem in await put_in_force(settings):
+                say(problem)
+        return rows
+
+    saved = asyncio.run(save())
     if as_json:
         print_json({"blocks": saved})
     else:
@@ -237,8 +249,11 @@ def recover(
     ] = 2.0,
 ) -> None:
     """Bring crashed runs back under their own ids, until stopped. `triptych up` runs this beside the worker."""
-    connected(Settings())
+    settings = Settings()
+    connected(settings)
     from triptych.runtime.recovery import RecoveryPolicy, recover_forever
+    from triptych.runtime.sandboxes import keep_in_force
+    from triptych.sandbox.folder import socket_path
 
     policy = RecoveryPolicy(
         poll_seconds=poll_seconds,
@@ -249,7 +264,14 @@ def recover(
         max_attempts=max_attempts,
         backoff_seconds=backoff_seconds,
     )
-    asyncio.run(recover_forever(policy, say))
+
+    async def watch() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(recover_forever(policy, say))
+            if socket_path(settings.sandbox_folder).exists():
+                group.create_task(keep_in_force(settings, say))
+
+    asyncio.run(watch())
 
 
 @app.command()
@@ -273,7 +295,7 @@ def demo(
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def bench(
     context: typer.Context,
-    suite: Annotated[str, typer.Option(help="Which benchmark: approvals, checkpoints or demo.")] = "checkpoints",
+    suite: Annotated[str, typer.Option(help="One of approvals, checkpoints, demo and sandbox.")] = "checkpoints",
     project: Project = None,
     as_json: Json = False,
 ) -> None:

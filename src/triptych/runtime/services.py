@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import socket
 import subprocess
 import threading
 from collections.abc import Generator, Mapping
@@ -124,3 +125,21 @@ def alone(file: Path) -> Generator[None]:
                 f"another `triptych up` or `triptych down` is at work in {file.parent}; wait for its end"
             ) from None
         yield
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens at a port of this machine's own."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """Return a port that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,8 +20,9 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from triptych.errors import ConfigurationError
-from triptych.runtime.services import Service, alone, end_marked, launch
+from triptych.runtime.services import Service, alone, end_marked, free_port, is_free, launch
 from triptych.runtime.versions import deployed
+from triptych.sandbox.folder import answers, broker_lacks
 from triptych.settings import Settings
 
 POOL = "triptych"
@@ -139,6 +139,7 @@ def start(
             stack = _add_server(settings, stack, env)
             _make_pool(stack.api_url, concurrency)
             _free_orphans(stack.api_url)
+            stack = _add_broker(settings, stack, env, say)
             say("starting a worker and the recovery loop")
             command = [*_prefect(), "worker", "start", "--pool", POOL, "--name", "triptych-worker"]
             stack = _add(settings, stack, "worker", command, env)
@@ -229,13 +230,13 @@ def _prepared(
             f"only a part is up at {stack.ui_url}: {said}. `triptych down`, then `triptych up` again: "
             "what is under way goes on from its last checkpoint"
         )
-    if port is not None and not _is_free(port):
+    if port is not None and not is_free(port):
         raise ConfigurationError(f"port {port} is taken; give another with --port, or stop what listens there")
     folder = settings.folder
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     prefect_home = folder / "prefect"
     prefect_home.mkdir(exist_ok=True)
-    api_url = f"http://127.0.0.1:{port or _free_port()}/api"
+    api_url = f"http://127.0.0.1:{port or free_port()}/api"
     env = {
         **(os.environ if inherited is None else inherited),
         **environment(api_url, prefect_home),
@@ -254,6 +255,18 @@ def _add_server(settings: Settings, stack: Stack, env: Mapping[str, str]) -> Sta
         settings, stack, "server", [*_prefect(), "server", "start", "--host", "127.0.0.1", "--port", port], env
     )
     _wait_for_server(stack)
+    return stack
+
+
+def _add_broker(settings: Settings, stack: Stack, env: Mapping[str, str], say: Say) -> Stack:
+    """Start the sandbox's broker, where there is a Docker for it."""
+    folder = settings.sandbox_folder
+    if missing := broker_lacks(folder):
+        say(f"no sandbox: {missing}")
+        return stack
+    say("starting the sandbox's broker")
+    stack = _add(settings, stack, "broker", [sys.executable, "-m", "triptych.sandbox.serving", str(folder)], env)
+    _wait("the sandbox's broker", lambda: answers(folder), stack, "broker")
     return stack
 
 
@@ -369,19 +382,3 @@ def _freed(run: Mapping[str, Any]) -> Mapping[str, str] | None:
         # Nobody but its caller can run it again.
         return {"type": "CRASHED", "message": "Its process is gone"}
     return {"type": "SCHEDULED", "name": "Recovering", "message": "Goes on from its last checkpoint"}
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
