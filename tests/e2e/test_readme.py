@@ -22,6 +22,11 @@ ELSEWHERE = {
     "triptych up": "tests/e2e/conftest.py",
     "triptych bench --suite demo": "tests/e2e/test_demo.py",  # the same demo, with its processes watched
     "triptych bench --suite approvals": "tests/e2e/test_ten_at_once.py",
+    # What needs a Docker Engine.
+    "docker build --tag triptych-hands deployments/hands": "tests/components/sandbox.py",
+    "triptych sandboxes": "tests/e2e/hands/test_up.py",
+    "triptych reap": "tests/e2e/hands/test_up.py",
+    "triptych bench --suite sandbox": "tests/e2e/hands/test_bench.py",
     "triptych inbox src/triptych/samples/tickets.jsonl": "tests/e2e/test_demo.py",  # which runs this very command
 }
 """Commands that another test runs already, as it must to do anything at all."""
@@ -47,17 +52,28 @@ def test_make_demo_is_triptych_demo() -> None:
     assert ".venv/bin/triptych demo" in said
 
 
-@pytest.mark.timeout(200)
-def test_the_python_of_the_readme_runs(up: Up, tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    script = tmp_path / "greet.py"
+def said_by_python(up: Up, about: str, folder: Path, tmp_path: Path) -> str:
+    """Run the one Python text of the README that is about something, and return what it prints."""
+    (code,) = [each for each in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if about in each]
+    script = tmp_path / "script.py"
     script.write_text(code)
     env = {**up.env, "PREFECT_API_URL": up.api_url, "PREFECT_HOME": str(up.folder / "prefect")}
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        [sys.executable, str(script)], cwd=folder, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "Hello, Ada."
+    return done.stdout.strip()
+
+
+@pytest.mark.timeout(200)
+def test_the_python_of_the_readme_runs(up: Up, tmp_path: Path) -> None:
+    assert said_by_python(up, "greet", tmp_path, tmp_path) == "Hello, Ada."
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.usefixtures("hands_image")
+def test_the_box_of_the_readme_runs(up: Up, tmp_path: Path) -> None:
+    assert said_by_python(up, "Sandbox.create", PROJECT, tmp_path) == "0 True"
 
 
 def test_files_that_the_readme_names_are_there() -> None:

@@ -91,7 +91,8 @@ class Children:
                 pid, status = os.waitpid(-1, 0)
             except ChildProcessError:
                 with self._changed:
-                    self._changed.wait(1.0)
+                    # One may have been started since.
+                    self._changed.wait_for(lambda: None in self._running.values(), 1.0)
                 continue
             with self._changed:
                 if pid in self._running:
