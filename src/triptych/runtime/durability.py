@@ -24,6 +24,7 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar, cast
 from uuid import UUID
 
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext, TaskRunContext
 from pydantic_ai.agent import AbstractAgent, EventStreamHandler
 from pydantic_ai.capabilities.abstract import WrapRunHandler
@@ -164,17 +165,17 @@ class Durability(BaseDurabilityCapability[AgentDepsT]):
         else:
             # The caller chose the run id; two runs in turn may carry the same.
             path = (scope or execution.scope).next_path(f"{self.name}-{run_id}")
-        execution.agent_runs[run_id] = AgentRun(
-            path=path, id_suffix=id_suffix(f"{expected}{path}", ctx.conversation_id or "")
-        )
-        execution.begun.add(execution.agent_runs[run_id].path)
-        try:
-            result = await super().wrap_run(ctx, handler=handler)
-        finally:
-            del execution.agent_runs[run_id]
-        # What the flow makes of it, its final state say, is the owner's to do.
-        if not execution.is_replay:
-            await require(UUID(execution.flow_run_id), execution.number)
+        execution.begun.add(path)
+        suffix = id_suffix(f"{expected}{path}", ctx.conversation_id or "")
+        async with get_client() as client:
+            execution.agent_runs[run_id] = AgentRun(path=path, id_suffix=suffix, client=client)
+            try:
+                result = await super().wrap_run(ctx, handler=handler)
+            finally:
+                del execution.agent_runs[run_id]
+            # What the flow makes of it, its final state say, is the owner's to do.
+            if not execution.is_replay:
+                await require(UUID(execution.flow_run_id), execution.number, client)
         return result
 
 

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
@@ -85,6 +86,8 @@ class AgentRun:
     path: str
     id_suffix: str = ""
     """Ends its tool calls' ids where its conversation is not its own alone: another run of it may get the same ids."""
+    client: PrefectClient | None = None
+    """Open for as long as the agent run lasts."""
     requests: int = 0
     """Model requests begun."""
     previous: str = ""

@@ -7,10 +7,11 @@ executions never hold the same number, and whoever looks sees at once whether so
 from __future__ import annotations
 
 import uuid
+from contextlib import nullcontext
 from uuid import UUID
 
 from httpx import HTTPError
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
 from prefect.exceptions import Abort, PrefectHTTPStatusError
 
 from triptych.errors import ExecutionSuperseded
@@ -60,15 +61,20 @@ def claim(flow_run_id: UUID) -> int:
     return number
 
 
-async def require(flow_run_id: UUID, number: int) -> None:
+async def require(flow_run_id: UUID, number: int, client: PrefectClient | None = None) -> None:
     """Go on only where nobody has claimed the run since.
+
+    Args:
+        flow_run_id: The run.
+        number: This execution's.
+        client: One that is open in this event loop; to make one takes longer than to ask.
 
     Raises:
         Stopped: another execution owns the run, or the API does not answer, so that this cannot be known.
     """
     try:
-        async with get_client() as client:
-            await client.read_flow_run_input(flow_run_id, _key(number + 1))
+        async with get_client() if client is None else nullcontext(client) as asked:
+            await asked.read_flow_run_input(flow_run_id, _key(number + 1))
     except HTTPError as error:
         if isinstance(error, PrefectHTTPStatusError) and error.response.status_code == 404:
             return

@@ -146,7 +146,7 @@ async def take_step(operation: Operation, params: Any) -> Any:
         raise RecordEnds(identity.label)
     else:
         require_all_read(execution, agent_run, step, identity.label)
-        await require(UUID(execution.flow_run_id), execution.number)
+        await require(UUID(execution.flow_run_id), execution.number, agent_run.client)
         checkpoint, payload = await _do(operation, params, step, identity, agent_run, execution)
     if checkpoint.seconds_to_first_token is not None:
         execution.first_tokens.setdefault(context.run_id or "", checkpoint.seconds_to_first_token)
