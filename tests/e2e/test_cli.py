@@ -74,7 +74,8 @@ def test_blocks_keep_what_a_person_edited(up: Up) -> None:
         return up.get("block_types/slug/checkpoint-store/block_documents/name/triptych")
 
     rows = up.json("blocks")["blocks"]
-    blocks = ("checkpoint-store/triptych", "approval-policy/approvals")
+    names = ("checkpoint-store/triptych", "approval-policy/approvals", "budget/budget")
+    blocks = (*names, "sandbox-policy/coding-agent-python")
     assert rows == [{"block": block, "action": "kept"} for block in blocks]
     before = document()
     edited = {**before["data"], "timeout_seconds": 33.0}
