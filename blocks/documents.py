@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect.blocks.core import Block
 
 from triptych.runtime.approval.policy import ApprovalPolicy
+from triptych.runtime.budget import Budget
 from triptych.runtime.sandboxes import SandboxPolicy
 from triptych.runtime.store import CheckpointStore
 from triptych.settings import Settings
@@ -27,5 +28,6 @@ def documents(settings: Settings) -> dict[str, Block]:
             region=store.region,
         ),
         settings.policy_block: ApprovalPolicy(),
+        settings.budget_block: Budget(),
         "coding-agent-python": SandboxPolicy(image="triptych-hands"),
     }

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from triptych.loop.agents import load_agent
 from triptych.records import Ticket
 from triptych.runtime.approval.policy import load_policy
+from triptych.runtime.budget import load_budget
 from triptych.runtime.inbox import refresh_summaries
 from triptych.runtime.reporting import publish_report
 from triptych.runtime.results import PLAIN_JSON, ended
@@ -38,6 +39,7 @@ async def handle_ticket(ticket: Ticket, agent: str = "retail") -> State[dict[str
         The `TicketReport`, as plain JSON in the checkpoint store. The run is Failed when the agent failed at its task.
     """
     settings = Settings()
-    report = await answer_ticket(ticket, load_agent(agent), settings, await load_policy(settings))
+    policy, budget = await load_policy(settings), await load_budget(settings)
+    report = await answer_ticket(ticket, load_agent(agent), settings, policy, budget)
     await publish_report(report)
     return await ended(report, failed=report.status == "failed", message=report.error)

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Name of the saved `CheckpointStore` block."""
     policy_block: str = "approvals"
     """Name of the saved `ApprovalPolicy` block."""
+    budget_block: str = "budget"
+    """Name of the saved `Budget` block."""
     when_code_changes: Literal["stop", "finish"] = "stop"
     """What becomes of a run that began with another version than the one that `triptych deploy` has put in force: it
     goes on with the new one, and stops at a step that does not fit any more, or it finishes with its own."""

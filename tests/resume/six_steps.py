@@ -14,7 +14,7 @@ from tests.resume.rivals import contend
 from tests.resume.six_step_run import LIMITS, PLAN, Kill, build_agent
 from triptych.loop.approvals import run_metadata
 from triptych.loop.deps import DeskDeps
-from triptych.loop.limits import Budget, spending
+from triptych.loop.limits import WithinLimits, spending
 from triptych.loop.models import ScriptedModel
 from triptych.runtime.durability import Durability
 from triptych.runtime.journal import current_execution
@@ -38,7 +38,7 @@ async def six_steps() -> dict[str, Any]:
     watch_store(switch)
     witness = SwitchedWitness(TOLD["witness"], switch)
     with SwitchedDesk(TOLD["desk"], switch, forgets_keys=TOLD["forgets_keys"]) as desk:
-        agent = build_agent(ScriptedModel(PLAN, witness=witness), capabilities=[Budget(LIMITS), Durability()])
+        agent = build_agent(ScriptedModel(PLAN, witness=witness), capabilities=[WithinLimits(LIMITS), Durability()])
         result = await agent.run(
             "Please refund.",
             deps=DeskDeps(desk=desk, witness=witness),

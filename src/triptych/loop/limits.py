@@ -48,8 +48,8 @@ class Limits(BaseModel):
 
 
 @dataclass
-class Budget(AbstractCapability[Any]):
-    """Holds an agent's runs to `Limits`: `build_agent(model, capabilities=[Budget(limits)])`.
+class WithinLimits(AbstractCapability[Any]):
+    """Holds an agent's runs to `Limits`: `build_agent(model, capabilities=[WithinLimits(limits)])`.
 
     Each run must also be given them, `agent.run(..., usage_limits=limits.usage_limits())`, since only a run takes
     them, and each further round of it (approvals) `usage=result.usage` of the round before, or the count begins anew.

@@ -10,14 +10,16 @@ from uuid import UUID
 from pydantic_ai import Agent, DeferredToolRequests
 from pydantic_ai.exceptions import UnexpectedModelBehavior
 from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import Model
+from pydantic_ai.models import Model, infer_model
 
 from triptych.errors import ConfigurationError, LoopError
 from triptych.loop.approvals import run_metadata
-from triptych.loop.limits import Budget, Limits, spending
+from triptych.loop.limits import Limits, WithinLimits, spending
+from triptych.loop.models.pricing import check_priced
 from triptych.records import Spending
 from triptych.runtime.approval.asking import Caller, decide
 from triptych.runtime.approval.policy import ApprovalPolicy
+from triptych.runtime.budget import Budget
 from triptych.runtime.durability import Durability
 from triptych.runtime.journal import current_execution
 from triptych.runtime.ownership import require
@@ -49,11 +51,17 @@ def build_durable(
     Raises:
         ConfigurationError: a tool returns what a checkpoint cannot hold.
     """
-    return build_agent(model, capabilities=[Budget(limits), Durability()])
+    return build_agent(model, capabilities=[WithinLimits(limits), Durability()])
 
 
 async def run_durable(
-    agent: Agent[DepsT, Any], prompt: str, *, deps: DepsT, limits: Limits, policy: ApprovalPolicy | None = None
+    agent: Agent[DepsT, Any],
+    prompt: str,
+    *,
+    deps: DepsT,
+    limits: Limits,
+    policy: ApprovalPolicy | None = None,
+    budget: Budget | None = None,
 ) -> AgentOutcome[Any]:
     """Run an agent from `build_durable` in the body of a flow, approval rounds included.
 
@@ -63,9 +71,11 @@ async def run_durable(
         deps: For its tools.
         limits: Those that it was built with; they hold for all rounds together.
         policy: Which calls a person must approve. None: calls that would need approval end the run, as its output.
+        budget: What the flow run, its flow and the day may spend, beside the agent's own limits.
 
     Raises:
-        ConfigurationError: outside a flow, or in one whose results are not kept in a `CheckpointStore`.
+        ConfigurationError: outside a flow, or in one whose results are not kept in a `CheckpointStore`; or there is a
+            limit in dollars, and the model has no list price.
         BudgetExceeded: a limit was reached; carries what was spent.
         LoopError: the model's answers did not fit, retries included.
         ApprovalExpired: nobody answered, and the policy says fail.
@@ -74,6 +84,9 @@ async def run_durable(
     execution = current_execution()
     if execution is None:
         raise ConfigurationError(f"agent {agent.name!r} is durable: run it in a function decorated with @flow")
+    execution.budget = budget
+    if budget is not None and budget.has_cost_limit and agent.model is not None:
+        check_priced(infer_model(agent.model))
     metadata = None if policy is None else run_metadata(policy.threshold_usd)
     try:
         result = await agent.run(prompt, deps=deps, usage_limits=limits.usage_limits(), metadata=metadata)

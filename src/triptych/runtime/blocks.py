@@ -5,7 +5,8 @@ block document of ours resolves anywhere and not only where somebody happened to
 """
 
 from triptych.runtime.approval.policy import ApprovalPolicy
+from triptych.runtime.budget import Budget
 from triptych.runtime.sandboxes import SandboxPolicy
 from triptych.runtime.store import CheckpointStore
 
-__all__ = ["ApprovalPolicy", "CheckpointStore", "SandboxPolicy"]
+__all__ = ["ApprovalPolicy", "Budget", "CheckpointStore", "SandboxPolicy"]

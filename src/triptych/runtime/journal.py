@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
@@ -25,7 +25,11 @@ from triptych.records import InputDigest
 from triptych.runtime.checkpoints import REDO, plain_name
 from triptych.runtime.digest import digest_of, message_parts, static_parts
 from triptych.runtime.ownership import claim
+from triptych.runtime.spending import Spent
 from triptych.runtime.store import CheckpointStore
+
+if TYPE_CHECKING:
+    from triptych.runtime.budget import Budget
 
 WITHOUT_EFFECTS = "without-effects"
 """The tag of a flow run, a fork, whose tools may change nothing."""
@@ -61,6 +65,14 @@ class Execution:
     """Whether a person said, by a tag of the run, that completed steps without a checkpoint are to be done again."""
     may_change_things: bool = True
     is_replay: bool = False
+    flow: str = ""
+    """The flow's name."""
+    budget: Budget | None = None
+    """What may be spent, where that is limited."""
+    spent: dict[str, Spent] = field(default_factory=dict[str, Spent])
+    """What the run has spent, by day, all executions included."""
+    achieved: list[str] = field(default_factory=list[str])
+    """The labels of the calls that may have changed something."""
     scope: Scope = field(default_factory=Scope)
     agent_runs: dict[str, AgentRun] = field(default_factory=dict[str, "AgentRun"])
     """The agent runs under way, by pydantic-ai's run id."""
@@ -227,6 +239,7 @@ def _begun(context: FlowRunContext, run: FlowRun) -> Execution:
         redoes_lost_steps=REDO in run.tags,
         may_change_things=WITHOUT_EFFECTS not in run.tags,
         is_replay=REPLAY in run.tags,
+        flow=context.flow.name if context.flow is not None else "",
     )
     # A flow retry in this process gets a context of its own, and with it an execution that counts from the start.
     _executions[id(context)] = execution

@@ -33,6 +33,7 @@ from triptych.runtime.checkpoints import ROOT
 from triptych.runtime.history import pruned_key
 from triptych.runtime.queries import PAGE, flow_runs_tagged
 from triptych.runtime.recovery import TAG, lost_its_store
+from triptych.runtime.spending import ROOT as SPENDING
 from triptych.runtime.store import CheckpointStore, result_key
 from triptych.runtime.telling import EXECUTIONS, read_pruned
 
@@ -168,6 +169,8 @@ async def _objects(store: CheckpointStore) -> dict[str, list[str]]:
     for root in (ROOT, _BEGUN, EXECUTIONS):
         for key in reversed(await store.keys(root)):
             found[key.split("/")[1]].append(key)
+    for key in await store.keys(SPENDING):
+        found[key.split("/")[2]].append(key)
     return found
 
 

@@ -29,6 +29,7 @@ from pydantic_core import from_json, to_json
 from triptych.errors import CheckpointMissing, ConfigurationError
 from triptych.loop.tools.execution import SIDE_EFFECTS
 from triptych.records import Checkpoint
+from triptych.runtime.budget import count, require_budget
 from triptych.runtime.checkpoints import GIVEN, checkpoint_key, decode, encode, run_prefix, step_name
 from triptych.runtime.earlier import checkpoints_of
 from triptych.runtime.given import require_all_read
@@ -146,12 +147,15 @@ async def take_step(operation: Operation, params: Any) -> Any:
         raise RecordEnds(identity.label)
     else:
         require_all_read(execution, agent_run, step, identity.label)
+        if identity.kind == "model request":
+            await require_budget(execution, context.usage)
         await require(UUID(execution.flow_run_id), execution.number, agent_run.client)
         checkpoint, payload = await _do(operation, params, step, identity, agent_run, execution)
     if checkpoint.seconds_to_first_token is not None:
         execution.first_tokens.setdefault(context.run_id or "", checkpoint.seconds_to_first_token)
     # Live and replayed steps hand on the same thing: what the bytes say.
     result = operation.result_codec.load(from_json(payload))
+    await count(execution, checkpoint, result, is_new=key is None)
     if isinstance(result, ModelResponse):
         # Now: a history that is rewritten at once would never show it again.
         agent_run.note_tool_call_ids([result])

@@ -19,10 +19,13 @@ from triptych.loop.witness import Witness
 from triptych.records import Resolution, Spending, Ticket, TicketReport, Triage
 from triptych.runtime.agents import added, build_durable, run_durable
 from triptych.runtime.approval.policy import ApprovalPolicy
+from triptych.runtime.budget import Budget
 from triptych.settings import Settings
 
 
-async def answer_ticket(ticket: Ticket, agent: AgentModule, settings: Settings, policy: ApprovalPolicy) -> TicketReport:
+async def answer_ticket(
+    ticket: Ticket, agent: AgentModule, settings: Settings, policy: ApprovalPolicy, budget: Budget | None = None
+) -> TicketReport:
     """Handle one ticket inside a flow, durably.
 
     Args:
@@ -30,6 +33,7 @@ async def answer_ticket(ticket: Ticket, agent: AgentModule, settings: Settings, 
         agent: Who handles it when triage says that an agent is needed.
         settings: The model, and what the tools work on.
         policy: Which of the agent's calls a person must approve. Where one has to, the flow run is suspended.
+        budget: What may be spent, beside the agents' own limits.
 
     Returns:
         The report. An agent that failed at its task, by a limit say, is reported as `failed` with its reason.
@@ -39,7 +43,7 @@ async def answer_ticket(ticket: Ticket, agent: AgentModule, settings: Settings, 
         ApprovalExpired: nobody approved a call in time, and the policy says fail.
         CheckpointError: a checkpoint cannot be read, written or used.
     """
-    work = _Work(ticket, agent, settings, policy)
+    work = _Work(ticket, agent, settings, policy, budget)
     with agent.open_deps(settings) as deps:
         try:
             resolution = await work.resolve(deps)
@@ -54,6 +58,7 @@ class _Work:
     module: AgentModule
     settings: Settings
     policy: ApprovalPolicy
+    budget: Budget | None
     triage: Triage | None = None
     spent: Spending = field(default_factory=Spending)
     seconds_to_first_token: float | None = None
@@ -79,7 +84,9 @@ class _Work:
         )
 
     async def resolve(self, deps: Any) -> Resolution:
-        triaged = await run_durable(self._triage_agent, ticket_prompt(self.ticket), deps=None, limits=TRIAGE_LIMITS)
+        triaged = await run_durable(
+            self._triage_agent, ticket_prompt(self.ticket), deps=None, limits=TRIAGE_LIMITS, budget=self.budget
+        )
         triage: Triage = triaged.output
         self.triage = triage
         self.spent = triaged.spending
@@ -88,7 +95,12 @@ class _Work:
             return Resolution(outcome="resolved", answer=triage.answer)
         try:
             handled = await run_durable(
-                self._agent, ticket_prompt(self.ticket), deps=deps, limits=self.module.LIMITS, policy=self.policy
+                self._agent,
+                ticket_prompt(self.ticket),
+                deps=deps,
+                limits=self.module.LIMITS,
+                policy=self.policy,
+                budget=self.budget,
             )
         except LoopError as error:
             self.spent = added(self.spent, _spent_by(error))

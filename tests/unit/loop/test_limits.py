@@ -17,7 +17,7 @@ from pydantic_ai.usage import RunUsage
 
 from tests.unit.loop.models.toy_agent import PLAN, Verdict, responses, toy_agent
 from triptych.errors import BudgetExceeded, ConfigurationError
-from triptych.loop.limits import Budget, Limits, spending
+from triptych.loop.limits import Limits, WithinLimits, spending
 from triptych.loop.models import Plan, ScriptedModel, Turn
 from triptych.loop.witness import Witness, read
 from triptych.records import PlannedCall, Spending
@@ -31,7 +31,7 @@ async def _drain(_: RunContext[None], events: AsyncIterable[AgentStreamEvent]) -
 
 
 async def _run(limits: Limits, witness: Witness | None = None, **options: Any) -> Any:
-    agent = toy_agent(ScriptedModel(PLAN, witness=witness), capabilities=[Budget(limits)])
+    agent = toy_agent(ScriptedModel(PLAN, witness=witness), capabilities=[WithinLimits(limits)])
     return await agent.run("Go.", usage_limits=limits.usage_limits(), **options)
 
 
@@ -102,7 +102,9 @@ async def test_a_limit_that_is_met_and_not_exceeded_holds() -> None:
 async def test_an_approval_round_goes_on_counting() -> None:
     plan = Plan(turns=(Turn(calls=(PlannedCall(name="pay"),)),) * 2, final={"answer": "Paid twice."})
     limits = Limits(steps=2)
-    agent = toy_agent(ScriptedModel(plan), output_type=[Verdict, DeferredToolRequests], capabilities=[Budget(limits)])
+    agent = toy_agent(
+        ScriptedModel(plan), output_type=[Verdict, DeferredToolRequests], capabilities=[WithinLimits(limits)]
+    )
 
     @agent.tool_plain(requires_approval=True)
     def pay() -> str:
@@ -136,7 +138,9 @@ async def test_an_approval_round_goes_on_counting() -> None:
 async def test_limits_beyond_the_library_s_own_default_hold() -> None:
     turn = Turn(calls=(PlannedCall(name="add", arguments={"numbers": []}),))
     limits = Limits(steps=61)
-    agent = toy_agent(ScriptedModel(Plan(turns=(turn,) * 60, final={"answer": ""})), capabilities=[Budget(limits)])
+    agent = toy_agent(
+        ScriptedModel(Plan(turns=(turn,) * 60, final={"answer": ""})), capabilities=[WithinLimits(limits)]
+    )
 
     assert (await agent.run("Go.", usage_limits=limits.usage_limits())).usage.requests == 61
 
@@ -144,7 +148,7 @@ async def test_limits_beyond_the_library_s_own_default_hold() -> None:
 @pytest.mark.parametrize("given", [None, Limits(steps=50).usage_limits()], ids=["none", "others"])
 async def test_a_run_that_is_not_given_the_limits_is_refused(tmp_path: Path, given: Any) -> None:
     witness = Witness(tmp_path / "w.jsonl")
-    agent = toy_agent(ScriptedModel(PLAN, witness=witness), capabilities=[Budget(ENOUGH)])
+    agent = toy_agent(ScriptedModel(PLAN, witness=witness), capabilities=[WithinLimits(ENOUGH)])
 
     with pytest.raises(ConfigurationError, match="usage_limits"):
         await agent.run("Go.", usage_limits=given)
@@ -155,7 +159,7 @@ async def test_a_run_that_is_not_given_the_limits_is_refused(tmp_path: Path, giv
 async def test_dollars_cannot_be_limited_for_a_model_without_a_price() -> None:
     model = TestModel(call_tools=[])
     for limits in (Limits(steps=1), Limits(steps=1, cost_usd=None)):
-        agent = toy_agent(model, capabilities=[Budget(limits)])
+        agent = toy_agent(model, capabilities=[WithinLimits(limits)])
         if limits.cost_usd is None:
             assert isinstance((await agent.run("Go.", usage_limits=limits.usage_limits())).output, Verdict)
         else:
@@ -167,7 +171,7 @@ async def test_dollars_cannot_be_limited_for_a_model_without_a_price() -> None:
 async def test_other_errors_pass_unchanged() -> None:
     agent = toy_agent(
         ScriptedModel(Plan(turns=(Turn(calls=(PlannedCall(name="explode"),)),), final={"answer": ""})),
-        capabilities=[Budget(ENOUGH)],
+        capabilities=[WithinLimits(ENOUGH)],
     )
 
     @agent.tool_plain

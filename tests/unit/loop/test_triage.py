@@ -8,7 +8,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from triptych.errors import BudgetExceeded
-from triptych.loop.limits import Budget
+from triptych.loop.limits import WithinLimits
 from triptych.loop.models import ScriptedModel, plan_for_triage
 from triptych.loop.triage import LIMITS, NAME, build_triage_agent
 from triptych.records import Ticket, Triage
@@ -17,7 +17,7 @@ TICKET = Ticket(id="t", instruction="Cancel #1.", actions=())
 
 
 async def test_one_request_and_a_triage() -> None:
-    agent = build_triage_agent(ScriptedModel(plan_for_triage(TICKET)), capabilities=[Budget(LIMITS)])
+    agent = build_triage_agent(ScriptedModel(plan_for_triage(TICKET)), capabilities=[WithinLimits(LIMITS)])
     answer = await agent.run(TICKET.instruction, usage_limits=LIMITS.usage_limits())
     assert isinstance(answer.output, Triage)
     assert answer.usage.requests == 1

@@ -14,7 +14,7 @@ from triptych.errors import BudgetExceeded
 from triptych.loop.agents import orders
 from triptych.loop.approvals import run_metadata
 from triptych.loop.desk import OrderDesk
-from triptych.loop.limits import Budget
+from triptych.loop.limits import WithinLimits
 from triptych.loop.models import Plan, ScriptedModel, Turn
 from triptych.loop.tools.orders import orders_toolset
 from triptych.records import PlannedCall, Resolution
@@ -35,7 +35,7 @@ def plan(*calls: tuple[str, dict[str, Any]]) -> Plan:
 
 
 async def run(desk: OrderDesk, plan: Plan) -> tuple[Resolution, list[tuple[str, str]]]:
-    agent = orders.build_agent(ScriptedModel(plan), capabilities=[Budget(orders.LIMITS)])
+    agent = orders.build_agent(ScriptedModel(plan), capabilities=[WithinLimits(orders.LIMITS)])
     answer = await agent.run(
         "help", deps=deps_for(desk), usage_limits=orders.LIMITS.usage_limits(), metadata=run_metadata(500)
     )
