@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import socket
@@ -25,6 +26,21 @@ KIND = "coding-agent-python"
 IMAGE = "triptych-hands"
 CANARY = f"CANARY-{secrets.token_hex(16)}"
 """Stands for the secrets of this machine: a broker has it in its environment and in its folder."""
+
+
+@contextmanager
+def docker_to_itself() -> Generator[None]:
+    """Wait until no other process of the test run uses Docker: there are tests that compare all there is of it."""
+    with (Path(tempfile.gettempdir()) / "triptych-tests-docker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="module")
+def docker_alone() -> Iterator[None]:
+    """Nobody else uses Docker during the tests of a file. Its first one may have to wait for several other files."""
+    with docker_to_itself():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +121,7 @@ def running_broker(templates: Mapping[str, Template]) -> Generator[Broker]:
 
 
 @pytest.fixture(scope="module")
-def broker(template: Template) -> Iterator[Broker]:
+def broker(docker_alone: None, template: Template) -> Iterator[Broker]:
     """A broker that a module's tests share."""
     with running_broker({KIND: template}) as running:
         yield running

@@ -12,6 +12,8 @@ from tests.components.sandbox import KIND, Broker
 from triptych.sandbox.client import Client
 from triptych.sandbox.workspace import HandsBackend
 
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("docker_alone")]
+
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.components.sandbox import docker_to_itself
 from tests.e2e.stack import PROJECT, Home, Up
 
 README = (PROJECT / "README.md").read_text()
@@ -70,10 +71,11 @@ def test_the_python_of_the_readme_runs(up: Up, tmp_path: Path) -> None:
     assert said_by_python(up, "greet", tmp_path, tmp_path) == "Hello, Ada."
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("hands_image")
 def test_the_box_of_the_readme_runs(up: Up, tmp_path: Path) -> None:
-    assert said_by_python(up, "Sandbox.create", PROJECT, tmp_path) == "0 True"
+    with docker_to_itself():
+        assert said_by_python(up, "Sandbox.create", PROJECT, tmp_path) == "0 True"
 
 
 def test_files_that_the_readme_names_are_there() -> None:

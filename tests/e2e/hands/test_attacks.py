@@ -21,7 +21,7 @@ from tests.e2e.stack import poll
 from triptych.sandbox.box import Sandbox
 from triptych.sandbox.policy import USER_ID
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("docker_alone")]
 
 
 @pytest.fixture

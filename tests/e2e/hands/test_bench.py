@@ -7,6 +7,8 @@ import pytest
 from tests.e2e.hands.boxes import everything_of_docker
 from tests.e2e.stack import Home
 
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("docker_alone")]
+
 
 @pytest.mark.usefixtures("hands_image")
 def test_it_measures_every_operation_and_leaves_nothing(home: Home) -> None:

@@ -23,7 +23,7 @@ from triptych.sandbox.client import BoxLost, Client
 from triptych.sandbox.folder import templates_path
 from triptych.sandbox.policy import Template, load
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("docker_alone")]
 
 WIDER = [
     "image", "name", "mounts", "binds", "volumes", "devices", "privileged", "cap_add", "network", "network_mode", "env",

@@ -21,7 +21,7 @@ from triptych.sandbox.client import Client
 from triptych.sandbox.policy import Template
 from triptych.sandbox.workspace import HandsBackend
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("docker_alone")]
 LEASE_SECONDS = 5.0
 
 

@@ -14,7 +14,7 @@ from triptych.errors import ConfigurationError
 from triptych.sandbox.box import Sandbox
 from triptych.settings import Settings
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("hands_image")]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("docker_alone", "hands_image")]
 
 
 def sandbox(up: Up, kind: str = KIND) -> Sandbox:
