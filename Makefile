@@ -2,7 +2,7 @@
 #   make demo    watch tickets being handled        make test    all tests
 #   make up      server, worker and deployments     make check   lint, format, types, layers
 #   make down    stop what `make up` started        make bench   measure (ARGS="--suite checkpoints")
-#   make lock    pin dependencies anew              make soak    the whole kill matrix, rivals and chaos, written down
+#   make lock    pin dependencies anew              make soak    every kill, rivals and chaos, written down
 #
 # PYTHON=python3.12 names another Python. ARGS is handed on to triptych or pytest.
 
@@ -39,11 +39,12 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pyright
 
-# TRIPTYCH_SEED=... seeds the last two; the first takes every point.
+# TRIPTYCH_SEED=... seeds rivals and chaos; the other two take every point. The last needs Docker and both images.
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.resume.soak $(ARGS)
 	$(BIN)/python -m tests.resume.soak_rivals
 	$(BIN)/python -m tests.e2e.soak_chaos
+	$(BIN)/python -m tests.e2e.hands.soak_killed_fixes
 
 # Keeps the versions of today's locks where the bounds allow it; UPGRADE=1 takes the newest.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -51,6 +52,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(BIN)/uv
 	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements.lock
 	$(COMPILE) pyproject.toml --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) deployments/egress/requirements.in --override deployments/egress/overrides.txt \
+		--output-file deployments/egress/requirements.lock
 
 # uv as the dev lock pins it, without the rest of that lock, which may be what is to be mended.
 $(BIN)/uv: | $(VENV)/.made

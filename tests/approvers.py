@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectHTTPStatusError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 T = TypeVar("T")
 
@@ -60,7 +62,34 @@ class Approver:
                 seen.add(key)
                 keyset = run.state.state_details.run_input_keyset
                 assert keyset is not None
+                # The schema is written last; a test may pause its run before there is a form.
+                await _form_is_there(client, flow_run_id, keyset["schema"])
                 self.pages.append(json.loads(await client.read_flow_run_input(flow_run_id, keyset["description"])))
                 if answer is not None:
-                    response = await client.resume_flow_run(flow_run_id, run_input=dict(answer))
-                    self.said.append(response.status.value)
+                    self.said.append(await resumed(client, flow_run_id, answer))
+
+
+async def resumed(client: PrefectClient, flow_run_id: UUID, answer: Mapping[str, Any]) -> str:
+    """Answer until the server has taken it, whose database may be locked, and return what it says to it."""
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception(_is_busy), stop=stop_after_delay(200), wait=wait_fixed(0.5), reraise=True
+    ):
+        with attempt:
+            return (await client.resume_flow_run(flow_run_id, run_input=dict(answer))).status.value
+    raise AssertionError("unreachable")
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, PrefectHTTPStatusError) and error.response.status_code == 503
+
+
+async def _form_is_there(client: PrefectClient, flow_run_id: UUID, key: str) -> None:
+    for _ in range(600):
+        try:
+            await client.read_flow_run_input(flow_run_id, key)
+            return
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != 404:
+                raise
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no form for {key} within 30 s")

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-_KEEP = {"TRIPTYCH_IMAGE_BASE", "TRIPTYCH_REQUIRE", "TRIPTYCH_SCREENSHOTS", "TRIPTYCH_SEED", "TRIPTYCH_TAU_RETAIL"}
+_KEEP = {
+    "TRIPTYCH_IMAGE_BASE",
+    "TRIPTYCH_PROXY_COMMAND",
+    "TRIPTYCH_REQUIRE",
+    "TRIPTYCH_SCREENSHOTS",
+    "TRIPTYCH_SEED",
+    "TRIPTYCH_TAU_RETAIL",
+}
 
 # Before anything imports Prefect, which reads its home when it is imported. A provider's key is removed as well: no
 # test can spend money by accident.
@@ -36,6 +43,7 @@ pytest_plugins = [
     "tests.components.s3",
     "tests.components.sandbox",
     "tests.e2e.hands.boxes",
+    "tests.e2e.hands.egress",
 ]
 
 # Two slow cores are no reason to fail a property.
@@ -50,8 +58,18 @@ def seed() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: were that last, every other process of `make test` would wait for its end."""
+    """Begin with what takes longest: were that last, every other process of `make test` would wait for its end.
+
+    Files that have Docker to themselves take turns with others, or these processes would wait for one another.
+    """
     items.sort(key=lambda item: ("e2e" not in item.path.parts, "up" not in getattr(item, "fixturenames", ())))
+    files: dict[bool, list[Path]] = {True: [], False: []}
+    for item in items:
+        kind = files["docker_alone" in getattr(item, "fixturenames", ())]
+        if item.path not in kind:
+            kind.append(item.path)
+    turns = {path: turn for kind in files.values() for turn, path in enumerate(kind)}
+    items.sort(key=lambda item: ("e2e" not in item.path.parts, turns[item.path], item.path))
 
 
 def pytest_report_header() -> list[str]:

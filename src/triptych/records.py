@@ -53,10 +53,18 @@ class Ticket(BaseModel):
     @field_validator("actions")
     @classmethod
     def _holds_no_template(cls, actions: tuple[PlannedCall, ...] | None) -> tuple[PlannedCall, ...] | None:
-        # Prefect's server evaluates such an object in a run's parameters: templates, variables.
-        if any(_has_key(call.arguments, "__prefect_kind") for call in actions or ()):
-            raise ValueError("an object with the key __prefect_kind is not allowed: Prefect would evaluate it")
-        return actions
+        return None if actions is None else refuse_templates(actions)
+
+
+def refuse_templates(actions: tuple[PlannedCall, ...]) -> tuple[PlannedCall, ...]:
+    """Return recorded actions that are to be a flow's parameter.
+
+    Raises:
+        ValueError: Prefect's server would evaluate one of them: templates, variables.
+    """
+    if any(_has_key(call.arguments, "__prefect_kind") for call in actions):
+        raise ValueError("an object with the key __prefect_kind is not allowed: Prefect would evaluate it")
+    return actions
 
 
 def _has_key(value: Any, key: str) -> bool:
@@ -133,10 +141,12 @@ class ApprovalRequest(Record):
     """Which rule wants a person."""
     explanation: str = ""
     """What the agent said with the call, in its own words."""
+    change: str = ""
+    """What the call would change, for a person to read: a diff, shortened where it is long."""
     amount_usd: float | None = None
     """What the call would pay out; None where that cannot be said."""
     words: str
-    """The customer's."""
+    """What the agent was told: the customer's words, say."""
     asked_of: str = ""
     """The person or channel that is asked; empty where the policy names none."""
     escalates_to: tuple[str, ...] = ()
@@ -268,6 +278,9 @@ class Checkpoint(Record):
     """Whether the tool that was called changes anything; None where it does not say, and for what is no tool call."""
     outcome_is_unknown: bool = False
     """Whether the step is a tool call that was begun and interrupted, and may not be tried again."""
+    files: str | None = None
+    """The workspace snapshot as of after this step, by its name below the run's; None where the step used no workspace,
+    and while nothing in it has changed."""
 
 
 class ExecutionRecord(Record):

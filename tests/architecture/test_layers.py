@@ -18,6 +18,10 @@ BREACHES = {
         "import triptych.loop",
         "triptych.sandbox is not allowed to import triptych.loop",
     ),
+    "src/triptych/repositories/breach.py": (
+        "import triptych.sandbox",
+        "triptych.repositories is not allowed to import triptych.sandbox",
+    ),
     "src/triptych/sandbox/through_others.py": (
         "import triptych.runtime.breach",
         "triptych.sandbox is not allowed to import triptych.runtime",

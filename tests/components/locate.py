@@ -22,6 +22,11 @@ def docker() -> Path | None:
     return client if answer.returncode == 0 else None
 
 
+def mitmdump() -> Path | None:
+    """mitmproxy's program, which has an environment of its own."""
+    return _executable(os.environ.get("TRIPTYCH_PROXY_COMMAND", "mitmdump"))
+
+
 def rclone() -> Path | None:
     """The rclone that was installed beside this Python, or the machine's."""
     beside = Path(sys.executable).with_name("rclone")
@@ -38,6 +43,11 @@ def postgres() -> Path | None:
 def browser() -> Path | None:
     """A Chromium."""
     return _executable("chromium") or _executable("chromium-browser") or _executable("google-chrome")
+
+
+def bubblewrap() -> Path | None:
+    """The program that isolates a command without Docker."""
+    return _executable("bwrap")
 
 
 def tau_retail() -> Path | None:

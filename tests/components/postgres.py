@@ -66,10 +66,15 @@ class Postgres:
     def crash_and_start_again(self) -> None:
         """Kill the server with all its connections, and start it over the same files."""
         assert self._process is not None
-        for process in [*psutil.Process(self._process.pid).children(), psutil.Process(self._process.pid)]:
+        server = psutil.Process(self._process.pid)
+        # Stopped, it starts no child in place of a killed one; a child that is left would keep the new server away.
+        server.suspend()
+        family = [server, *server.children()]
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._process.wait(30)
+        psutil.wait_procs(family, timeout=30)
         self._launch()
 
     def _launch(self) -> None:

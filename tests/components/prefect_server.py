@@ -52,7 +52,8 @@ class PrefectServer:
 
     def start(self) -> None:
         """Start it and wait until it answers: 3 to 9 s."""
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self._port)]
+        module = "triptych.runtime.prefect_server"
+        command = [sys.executable, "-m", module, "start", "--host", "127.0.0.1", "--port", str(self._port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._server_env, stdin=subprocess.DEVNULL, stdout=log, stderr=log

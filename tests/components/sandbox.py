@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from triptych.sandbox.policy import Template, save
 
 KIND = "coding-agent-python"
 IMAGE = "triptych-hands"
+BRAIN_IMAGE = "triptych-brain"
 CANARY = f"CANARY-{secrets.token_hex(16)}"
 """Stands for the secrets of this machine: a broker has it in its environment and in its folder."""
 
@@ -45,13 +46,25 @@ def docker_alone() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def hands_image(docker_engine: Path) -> str:
-    """The image that `deployments/hands` builds, on the base that `TRIPTYCH_IMAGE_BASE` names where one is named."""
+    """The image that `deployments/hands` builds."""
+    build(docker_engine, IMAGE, CHECKOUT / "deployments" / "hands")
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def brain_image(docker_engine: Path) -> str:
+    """The image that `deployments/brain` builds of this checkout."""
+    build(docker_engine, BRAIN_IMAGE, CHECKOUT, "--file", str(CHECKOUT / "deployments" / "brain" / "Dockerfile"))
+    return BRAIN_IMAGE
+
+
+def build(docker: Path, image: str, folder: Path, *options: str) -> None:
+    """Build an image, on the base that `TRIPTYCH_IMAGE_BASE` names where one is named."""
     base = os.environ.get("TRIPTYCH_IMAGE_BASE")
     more = ["--build-arg", f"BASE={base}"] if base else []
-    command = [str(docker_engine), "build", "--quiet", "--tag", IMAGE, *more, str(CHECKOUT / "deployments" / "hands")]
+    command = [str(docker), "build", "--quiet", "--tag", image, *more, *options, str(folder)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
-    return IMAGE
+    assert built.returncode == 0, built.stdout + built.stderr
 
 
 @pytest.fixture(scope="session")
@@ -65,10 +78,14 @@ class Broker:
 
     Args:
         folder: Its folder, on a path short enough for a socket.
+        env: More of its environment.
+        prefix: A command that runs it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._env = env or {}
+        self._prefix = prefix
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,8 +95,8 @@ class Broker:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self.folder / "broker.log").open("ab") as log:
-            command = [sys.executable, "-m", "triptych.sandbox.serving", str(self.folder)]
-            env = {**os.environ, "CREDENTIAL": CANARY}
+            command = [*self._prefix, sys.executable, "-m", "triptych.sandbox.serving", str(self.folder)]
+            env = {**os.environ, "CREDENTIAL": CANARY, **self._env}
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         poll("the broker", self._answers)
 
@@ -106,11 +123,13 @@ class Broker:
 
 
 @contextmanager
-def running_broker(templates: Mapping[str, Template]) -> Generator[Broker]:
+def running_broker(
+    templates: Mapping[str, Template], *, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Generator[Broker]:
     """Run a broker of the test's own."""
     require("docker")
     with tempfile.TemporaryDirectory(prefix="broker-") as folder:
-        broker = Broker(Path(folder))
+        broker = Broker(Path(folder), env, prefix)
         broker.put_in_force(templates)
         try:
             (broker.folder / "credential").write_text(CANARY)

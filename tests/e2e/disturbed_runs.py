@@ -149,7 +149,12 @@ def wait_until_ended(up: Up, run: Run) -> dict[str, Any]:
 
 def processes(run: Run) -> list[psutil.Process]:
     """Those that execute a flow run."""
-    mine = ("PREFECT__FLOW_RUN_ID", run.id)
+    return flow_processes(run.id)
+
+
+def flow_processes(flow_run_id: str) -> list[psutil.Process]:
+    """Those that execute a flow run, by its id."""
+    mine = ("PREFECT__FLOW_RUN_ID", flow_run_id)
     found = psutil.process_iter(["environ"])
     return [process for process in found if mine in dict(process.info["environ"] or {}).items()]
 

@@ -57,11 +57,11 @@ class Home:
 
     @property
     def witness(self) -> Path:
-        return self.folder / "witness.jsonl"
+        return self.folder / "desk" / "witness.jsonl"
 
     @property
     def desk_url(self) -> str:
-        return f"sqlite:///{self.folder / 'desk.sqlite'}"
+        return f"sqlite:///{self.folder / 'desk' / 'desk.sqlite'}"
 
     def run(self, *arguments: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -110,7 +110,8 @@ class Up(Home):
         """Ask the API; a server on SQLite answers 503 while its database is locked, and Prefect's client retries."""
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_busy),
-            stop=tenacity.stop_after_delay(60),
+            # A statement of the server's waits up to 60 s for a lock before that answer.
+            stop=tenacity.stop_after_delay(200),
             wait=tenacity.wait_fixed(0.5),
         ):
             with attempt:

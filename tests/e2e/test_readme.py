@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from tests.components.sandbox import docker_to_itself
 from tests.e2e.stack import PROJECT, Home, Up
+from triptych.runtime.coding.task_file import parse_task_file
+from triptych.sandbox.policy import Egress
 
 README = (PROJECT / "README.md").read_text()
 COMMANDS = [
@@ -25,8 +28,12 @@ ELSEWHERE = {
     "triptych bench --suite approvals": "tests/e2e/test_ten_at_once.py",
     # What needs a Docker Engine.
     "docker build --tag triptych-hands deployments/hands": "tests/components/sandbox.py",
+    "docker build --tag triptych-brain --file deployments/brain/Dockerfile .": "tests/components/sandbox.py",
+    "triptych pool": "tests/e2e/hands/test_brains.py",
     "triptych sandboxes": "tests/e2e/hands/test_up.py",
     "triptych reap": "tests/e2e/hands/test_up.py",
+    "triptych fix tasks.yaml": "tests/e2e/hands/test_fix_batch.py",
+    "triptych demo --coding": "tests/e2e/hands/test_demo_coding.py",
     "triptych bench --suite sandbox": "tests/e2e/hands/test_bench.py",
     "triptych inbox src/triptych/samples/tickets.jsonl": "tests/e2e/test_demo.py",  # which runs this very command
 }
@@ -46,6 +53,24 @@ def test_every_command_is_known_and_its_test_is_there() -> None:
 def test_a_command_of_the_readme_runs(up: Up, command: str) -> None:
     arguments = shlex.split(re.sub(r"--rounds \d+", "--rounds 1", command))[1:]
     up.run(*arguments)
+
+
+def test_the_egress_of_the_readme_can_be_put_into_a_block() -> None:
+    (rules,) = [each for each in re.findall(r"```json\n(.*?)```", README, re.DOTALL) if '"secret"' in each]
+    first, second = TypeAdapter(tuple[Egress, ...]).validate_json(rules)
+    assert (first.host, first.port, first.header, first.secret) == (
+        "api.example.com", 443, "Authorization", "example-api",
+    )  # fmt: skip
+    assert (second.host, second.port, second.header) == ("git.example.com", 8443, None)
+
+
+def test_the_task_file_of_the_readme_can_be_used(tmp_path: Path) -> None:
+    (file,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "here").mkdir()
+    first, second = parse_task_file(file.encode(), name="tasks.yaml", folder=tmp_path / "here").tasks
+    assert (first.name, first.approve, second.base, second.limits.steps) == ("last-page", True, "release-2", 30)
+    assert {Path(each.repository).resolve() for each in (first, second)} == {tmp_path / "shop"}
 
 
 def test_make_demo_is_triptych_demo() -> None:
@@ -84,9 +109,9 @@ def test_files_that_the_readme_names_are_there() -> None:
 
 
 def test_variables_that_the_readme_names_are_settings(home: Home) -> None:
-    from triptych.settings import Settings, StoreSettings
+    from triptych.settings import BrainSettings, Settings, StoreSettings
 
     for name in re.findall(r"`TRIPTYCH_([A-Z_]+)`", README):
         head, _, tail = name.lower().partition("__")
         assert head in Settings.model_fields, name
-        assert not tail or tail in StoreSettings.model_fields, name
+        assert not tail or tail in {**StoreSettings.model_fields, **BrainSettings.model_fields}, name

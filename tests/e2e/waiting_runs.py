@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import create_engine, update
@@ -61,11 +61,16 @@ def effects(up: Up, run: str) -> list[Effect]:
 
 
 @contextmanager
-def edited_policy(up: Up, **changes: Any) -> Generator[None]:
-    """Edit the policy as a person does in the UI, for what is asked meanwhile."""
-    document = up.get("block_types/slug/approval-policy/block_documents/name/approvals")
+def edited_block(up: Up, kind: str, name: str, **changes: Any) -> Generator[None]:
+    """Edit a block as a person does in the UI, for what begins meanwhile."""
+    document = up.get(f"block_types/slug/{kind}/block_documents/name/{name}")
     up.patch(f"block_documents/{document['id']}", {"data": changes})
     try:
         yield
     finally:
-        up.patch(f"block_documents/{document['id']}", {"data": document["data"]})
+        up.patch(f"block_documents/{document['id']}", {"data": dict.fromkeys(changes) | document["data"]})
+
+
+def edited_policy(up: Up, **changes: Any) -> AbstractContextManager[None]:
+    """Edit the policy of approvals, for what is asked meanwhile."""
+    return edited_block(up, "approval-policy", "approvals", **changes)

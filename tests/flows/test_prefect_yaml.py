@@ -14,7 +14,7 @@ from prefect.utilities.callables import parameter_schema
 
 from triptych.runtime.inbox import DEPLOYMENT
 from triptych.runtime.recovery import TAG
-from triptych.runtime.stack import POOL
+from triptych.runtime.server import BRAINS, POOL
 
 PROJECT = Path(__file__).parents[2]
 KNOWN = {
@@ -24,6 +24,7 @@ KNOWN = {
     "tags",
     "parameters",
     "concurrency_limit",
+    "pull",
     "work_pool",
     "triggers",
     "schedules",
@@ -47,7 +48,7 @@ def check(deployment: dict[str, Any]) -> Flow[..., Any]:
         assert set(schedule.get("parameters", {})) <= taken
     for trigger in deployment.get("triggers", []):
         assert set(trigger.get("parameters", {})) <= taken
-    assert deployment["work_pool"]["name"] == POOL
+    assert deployment["work_pool"]["name"] in (POOL, BRAINS)
     assert TAG in deployment["tags"], "without its tag the recovery loop does not see its runs"
     assert deployment["concurrency_limit"]["limit"] >= 1
     return flow
@@ -61,7 +62,7 @@ def check_all(text: str) -> None:
 @pytest.mark.parametrize("deployment", deployments(), ids=lambda each: each["name"])
 def test_a_deployment_loads(deployment: dict[str, Any]) -> None:
     flow = check(deployment)
-    assert flow.name == deployment["name"]
+    assert flow.name == deployment["name"].removesuffix("-in-docker")
     assert flow.persist_result
     assert not flow.retries, "flow retries would count pauses as attempts; recovery counts its own"
 

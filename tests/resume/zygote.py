@@ -24,6 +24,7 @@ from tests.components.processes import stop_tree
 
 _IMPORTED = (
     "genai_prices.data",
+    "pydantic_ai_harness.coder",
     "prefect.deployments.steps.pull",
     "prefect.flow_engine",
     "prefect.runner",
@@ -33,6 +34,7 @@ _IMPORTED = (
     "sqlalchemy.dialects.sqlite",
     "tests.resume.kill_switch",
     "triptych.runtime.durability",
+    "triptych.runtime.workspace_files",
 )
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from triptych import __version__
-from triptych.cli import approvals, chaos, forks, runs, sandboxes, versions
+from triptych.cli import approvals, chaos, coding, forks, runs, sandboxes, versions
 from triptych.cli.terminal import Json, connected, note, out, print_json, progress, say, show_log, table
 from triptych.errors import ConfigurationError, TriptychError
 from triptych.settings import Settings
@@ -34,6 +34,7 @@ app.add_typer(approvals.app, name="approvals")
 app.command()(forks.fork)
 app.command()(forks.replay)
 app.command()(chaos.chaos)
+app.command()(coding.fix)
 app.command()(versions.deploy)
 app.command()(versions.rollback)
 app.command()(runs.runs)
@@ -41,6 +42,7 @@ app.command()(runs.history)
 app.command()(runs.prune)
 app.command()(sandboxes.sandboxes)
 app.command()(sandboxes.reap)
+app.command()(sandboxes.pool)
 Project = Annotated[Path | None, typer.Option(help="The folder with prefect.yaml; by default here or above.")]
 
 
@@ -191,7 +193,7 @@ def inbox(
     if not found.tickets and not found.problems:
         raise ConfigurationError(f"no tickets in {path}: expected .json or .jsonl files with a ticket each or a line")
     say(f"handling {len(found.tickets)} tickets; see them at {api_url.removesuffix('/api')}/runs")
-    show_log("triptych.runtime.inbox")
+    show_log("triptych.runtime.batches")
     report = run_flow_here(
         folder, "flows/handle_inbox.py:handle_inbox", path=str(path.absolute()), agent=agent, again=again
     )
@@ -253,6 +255,7 @@ def recover(
     connected(settings)
     from triptych.runtime.recovery import RecoveryPolicy, recover_forever
     from triptych.runtime.sandboxes import keep_in_force
+    from triptych.runtime.tending import tend_brains
     from triptych.sandbox.folder import socket_path
 
     policy = RecoveryPolicy(
@@ -270,6 +273,7 @@ def recover(
             group.create_task(recover_forever(policy, say))
             if socket_path(settings.sandbox_folder).exists():
                 group.create_task(keep_in_force(settings, say))
+                group.create_task(tend_brains(settings, say))
 
     asyncio.run(watch())
 
@@ -278,8 +282,11 @@ def recover(
 def demo(
     leave: Annotated[bool, typer.Option("--exit", help="End at once instead of leaving the server up.")] = False,
     approve: Annotated[
-        bool | None, typer.Option("--approve/--deny", help="Decide the large refund; by default you are asked.")
+        bool | None, typer.Option("--approve/--deny", help="Decide what waits for a person; by default you are asked.")
     ] = None,
+    coding: Annotated[
+        bool, typer.Option("--coding", help="Mend three repositories and kill one box instead. Needs Docker.")
+    ] = False,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
@@ -287,9 +294,11 @@ def demo(
     from triptych.runtime.project import find_project
 
     folder = find_project(project)
-    from triptych.runtime.demo import run_demo
+    from triptych.runtime.demo.coding import run_coding_demo
+    from triptych.runtime.demo.tickets import run_demo
 
-    run_demo(folder, leave=leave, approve=approve, as_json=as_json, console=progress if as_json else out)
+    run = run_coding_demo if coding else run_demo
+    run(folder, leave=leave, approve=approve, as_json=as_json, console=progress if as_json else out)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

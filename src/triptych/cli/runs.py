@@ -137,7 +137,8 @@ def prune(
 
     A run that is not at its end keeps everything, and so does one that the recovery loop would bring back: a crashed
     run of a deployment, or one that failed for want of its store. The ledger of approvals is kept: it is an audit
-    record. Runs that the Prefect API does not know are left alone and counted.
+    record. What was spent is removed by its day, whatever became of the runs, and never that of today. Runs that the
+    Prefect API does not know are left alone and counted.
     """
     settings = Settings()
     connected(settings)
@@ -172,6 +173,8 @@ def prune(
         ],
     )
     what = f"{len(report.runs)} runs, {report.objects} objects, {report.bytes} bytes"
+    if report.spending:
+        what += f", {report.spending} records of what was spent on days before"
     if report.is_dry_run:
         out.print(f"Would be removed: {what}. Nothing was; --yes removes it.", highlight=False)
     else:

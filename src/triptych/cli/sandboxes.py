@@ -1,4 +1,4 @@
-"""`triptych sandboxes` and `triptych reap`: the boxes that live now, and the end of those whose time is over."""
+"""The sandbox's boxes that live now, the end of those whose time is over, and the pool of brains."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from triptych.cli.terminal import Json, out, print_json, table
+from triptych.cli.terminal import Json, connected, out, print_json, table
 from triptych.settings import Settings
 
 AnswerT = TypeVar("AnswerT")
@@ -44,6 +44,20 @@ def reap(as_json: Json = False) -> None:
         print_json({"ended": ended})
     else:
         out.print(f"{ended} ended", highlight=False)
+
+
+def pool(as_json: Json = False) -> None:
+    """Make the Docker work pool's containers what `TRIPTYCH_BRAIN__...` say: hardened beyond a deployment's reach."""
+    settings = Settings()
+    connected(settings)
+    from triptych.runtime.brains import put_in_force
+    from triptych.runtime.server import BRAINS
+
+    template = asyncio.run(put_in_force(settings))
+    if as_json:
+        print_json({"work_pool": BRAINS, "base_job_template": template})
+    else:
+        out.print(f"In force for the work pool {BRAINS}: brains of the image {settings.brain.image}", highlight=False)
 
 
 def _ask(question: Callable[[Any], Awaitable[AnswerT]]) -> AnswerT:

@@ -8,14 +8,14 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic_ai import Agent, DeferredToolRequests
+from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import UnexpectedModelBehavior
 from pydantic_ai.messages import ModelMessage, ModelResponse
-from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models import Model
 
 from triptych.errors import ConfigurationError, LoopError
 from triptych.loop.approvals import run_metadata
 from triptych.loop.limits import Limits, WithinLimits, spending
-from triptych.loop.models.pricing import check_priced
 from triptych.records import Spending
 from triptych.runtime.approval.asking import Caller, decide
 from triptych.runtime.approval.policy import ApprovalPolicy
@@ -39,7 +39,11 @@ class AgentOutcome(Generic[OutputT]):
 
 
 def build_durable(
-    build_agent: Callable[..., Agent[DepsT, OutputT]], model: Model[Any], limits: Limits
+    build_agent: Callable[..., Agent[DepsT, OutputT]],
+    model: Model[Any],
+    limits: Limits,
+    *,
+    more: Sequence[AbstractCapability[Any]] = (),
 ) -> Agent[DepsT, OutputT]:
     """Build an agent whose every step is checkpointed and whose runs are held to `limits`.
 
@@ -47,11 +51,12 @@ def build_durable(
         build_agent: The agent's builder, seam 1 of the design: `build_agent(model, *, capabilities=())`.
         model: What answers.
         limits: What one run may spend.
+        more: Further capabilities: a workspace, say.
 
     Raises:
         ConfigurationError: a tool returns what a checkpoint cannot hold.
     """
-    return build_agent(model, capabilities=[WithinLimits(limits), Durability()])
+    return build_agent(model, capabilities=[*more, WithinLimits(limits), Durability()])
 
 
 async def run_durable(
@@ -71,7 +76,8 @@ async def run_durable(
         deps: For its tools.
         limits: Those that it was built with; they hold for all rounds together.
         policy: Which calls a person must approve. None: calls that would need approval end the run, as its output.
-        budget: What the flow run, its flow and the day may spend, beside the agent's own limits.
+        budget: What the flow run, its flow and the day may spend, beside the agent's own limits; in force from now on.
+            None: the one that an agent before was given stays in force.
 
     Raises:
         ConfigurationError: outside a flow, or in one whose results are not kept in a `CheckpointStore`; or there is a
@@ -84,9 +90,8 @@ async def run_durable(
     execution = current_execution()
     if execution is None:
         raise ConfigurationError(f"agent {agent.name!r} is durable: run it in a function decorated with @flow")
-    execution.budget = budget
-    if budget is not None and budget.has_cost_limit and agent.model is not None:
-        check_priced(infer_model(agent.model))
+    if budget is not None:
+        execution.budget = budget
     metadata = None if policy is None else run_metadata(policy.threshold_usd)
     try:
         result = await agent.run(prompt, deps=deps, usage_limits=limits.usage_limits(), metadata=metadata)
@@ -100,6 +105,7 @@ async def run_durable(
                 words=prompt,
                 explanation=_last_words(result.all_messages()),
                 parameters=execution.tools.get(conversation, {}),
+                usage=result.usage,
             )
             answers = await decide(result.output, caller, policy, settled)
             notes += [answers.note] if answers.note else []
@@ -144,3 +150,9 @@ def added(first: Spending, second: Spending) -> Spending:
         output_tokens=first.output_tokens + second.output_tokens,
         cost_usd=first.cost_usd + second.cost_usd,
     )
+
+
+def spent_by(error: LoopError) -> Spending:
+    """Return what had been spent when an agent failed, as far as its error says."""
+    usage: dict[str, Any] = getattr(error, "usage", {})
+    return Spending.model_validate({name: value for name, value in usage.items() if name in Spending.model_fields})

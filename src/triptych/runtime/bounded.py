@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -21,3 +23,14 @@ async def for_each(items: Iterable[ItemT], do: Callable[[ItemT], Awaitable[Resul
             return await do(item)
 
     return await asyncio.gather(*(one(item) for item in items))
+
+
+@asynccontextmanager
+async def one_at_a_time(lock: threading.Lock) -> AsyncGenerator[None]:
+    """Hold a lock that coroutines of several threads want; an event loop goes on while one of its own waits."""
+    while not lock.acquire(blocking=False):
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal, cast
 
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
-from pydantic import Field, ValidationError
-from pydantic_ai.messages import ModelResponse
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_ai.models import AbstractModel
 from pydantic_ai.usage import RunUsage
 
 from triptych.errors import BudgetExceeded, ConfigurationError
 from triptych.loop.limits import spending
+from triptych.loop.models.pricing import check_priced
 from triptych.records import Checkpoint
-from triptych.runtime.checkpoints import GIVEN
+from triptych.runtime.account import Account, today
 from triptych.runtime.journal import Execution
-from triptych.runtime.spending import Spent, flow_name, record, spent_by_others, total
+from triptych.runtime.spending import Spent, flow_name, spent_by_others, total
 from triptych.settings import Settings
 
 NAME = "budget"
 _UNITS = {"steps": "model requests", "tokens": "tokens", "cost_usd": "dollars", "seconds": "seconds"}
 _SCOPES = {"run": "a run", "flow": "the runs of one flow in a day", "day": "all runs in a day"}
+_SPENT = "the budget of"
+"""How the message of a budget that is spent begins."""
 _Scope = Literal["run", "flow", "day"]
 
 
@@ -32,8 +35,10 @@ def _limit(what: str) -> Any:
 class Budget(Block):
     """Edited in the UI, in force for executions that begin afterwards. Days are those of UTC.
 
-    A run is a flow run with all its agent runs, approval rounds and executions. A limit that is reached lets no further
-    model request be made; the request that reaches it is the last, and with several runs under way, each one's.
+    A run is a flow run with all its agent runs, approval rounds and executions. Where a limit is reached, no model
+    request and no tool call begins any more, nor is a person asked; what is paid already is read all the same, so a run
+    that needs nothing further ends well. With several agents or runs under way, each may finish the step it is taking.
+    A response whose checkpoint could not be written is paid, and not counted.
     """
 
     _block_type_name = "Budget"
@@ -54,6 +59,25 @@ class Budget(Block):
     day_cost_usd: float | None = _limit("US dollars of all runs in a day.")
     day_seconds: float | None = _limit("Seconds of all runs in a day.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_other_field(cls, values: Any) -> Any:
+        # Not `extra="forbid"`: Prefect itself adds fields to a block that it writes down and reads again.
+        known = {*cls.model_fields, "block_type_slug"}
+        given = cast("dict[str, Any]", values) if isinstance(values, dict) else {}
+        unknown = sorted(name for name in given if name not in known and not name.startswith("_"))
+        if unknown:
+            raise ValueError(f"there is no limit {', '.join(unknown)}; there are {', '.join(cls.model_fields)}")
+        return cast("Any", values)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_an_amount(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("a limit is an amount, or empty")
+        # The form in Prefect's UI sends an emptied field as "".
+        return None if value == "" else value
+
     @property
     def has_cost_limit(self) -> bool:
         """Whether a model needs a list price."""
@@ -64,13 +88,13 @@ class Budget(Block):
         """Whether what other runs spend counts as well."""
         return any(getattr(self, f"{scope}_{unit}") is not None for scope in ("flow", "day") for unit in _UNITS)
 
-    def require(self, scope: _Scope, spent: Spent, execution: Execution, usage: RunUsage) -> None:
+    def require(self, scope: _Scope, spent: Spent, account: Account, usage: RunUsage) -> None:
         """Go on only where no limit is reached.
 
         Args:
             scope: Whose limits.
             spent: What they have spent.
-            execution: The run that wants to spend more.
+            account: That of the run that wants to spend more.
             usage: What its agent run has used so far.
 
         Raises:
@@ -80,14 +104,20 @@ class Budget(Block):
             limit: float | None = getattr(self, f"{scope}_{unit}")
             if limit is None or getattr(spent, unit) < limit:
                 continue
-            own = total(execution.spent.values())
-            changed = ", ".join(execution.achieved) or "nothing"
+            own = account.spent
+            changed = ", ".join(account.changed) or "nothing"
             raise BudgetExceeded(
-                f"the budget of {limit:g} {words} for {_SCOPES[scope]} is spent ({getattr(spent, unit):g}). This run "
-                f"made {own.steps} model requests with {own.tokens} tokens, for ${own.cost_usd:.4f}, and changed: "
-                f"{changed}",
+                f"{_SPENT} {_plain(limit)} {words} for {_SCOPES[scope]} is spent ({_plain(getattr(spent, unit))}). "
+                f"This run made {own.steps} model requests with {own.tokens} tokens, for ${own.cost_usd:.4f}, and "
+                f"changed: {changed}",
                 usage=spending(usage).model_dump(exclude={"schema_version"}),
             )
+
+
+def within_seconds(budget: Budget, seconds: float) -> Budget:
+    """Return a budget whose runs may take no longer than this, whatever else it limits."""
+    limits = [seconds] if budget.run_seconds is None else [seconds, budget.run_seconds]
+    return budget.model_copy(update={"run_seconds": min(limits)})
 
 
 async def load_budget(settings: Settings) -> Budget:
@@ -110,42 +140,62 @@ async def load_budget(settings: Settings) -> Budget:
         ) from error
 
 
+def require_prices(execution: Execution, model: AbstractModel) -> None:
+    """Let a model be asked only where what it costs can be held against the budget.
+
+    Raises:
+        ConfigurationError: there is a limit in dollars, and the model has no list price.
+    """
+    if execution.budget is not None and execution.budget.has_cost_limit:
+        check_priced(model)
+
+
 async def require_budget(execution: Execution, usage: RunUsage) -> None:
-    """Let a model request be made only where the budget is not spent.
+    """Let a step begin only where the budget is not spent.
 
     Args:
-        execution: The run that is to make it.
+        execution: The run that is to take it.
         usage: What its agent run has used so far.
 
     Raises:
         BudgetExceeded: it is.
         CheckpointStoreUnavailable: what others have spent cannot be read.
     """
-    budget = execution.budget
+    budget, account = execution.budget, execution.account
     if budget is None:
         return
-    budget.require("run", total(execution.spent.values()), execution, usage)
+    budget.require("run", account.spent, account, usage)
     if budget.concerns_others:
-        today = _today()
-        mine = execution.spent.get(today, Spent())
-        others = await spent_by_others(execution.store, today, execution.flow_run_id)
-        budget.require("flow", mine + others.get(flow_name(execution.flow), Spent()), execution, usage)
-        budget.require("day", mine + total(others.values()), execution, usage)
+        day = today()
+        mine = account.spent_on(day)
+        others = await spent_by_others(execution.store, day, execution.flow_run_id)
+        budget.require("flow", mine + others.get(flow_name(account.flow), Spent()), account, usage)
+        budget.require("day", mine + total(others.values()), account, usage)
 
 
-async def count(execution: Execution, checkpoint: Checkpoint, result: object, *, is_new: bool) -> None:
-    """Count a step, done now or read; what a fork was given, another run has paid."""
-    if checkpoint.execution == GIVEN:
-        return
-    usage = result.usage if isinstance(result, ModelResponse) else None
-    day = checkpoint.started_at.astimezone(UTC).date().isoformat()
-    execution.spent[day] = execution.spent.get(day, Spent()) + Spent.of(usage, checkpoint.seconds)
-    if checkpoint.side_effects is not False and checkpoint.tool_call_id is not None:
-        execution.achieved.append(checkpoint.label)
-    budget = execution.budget
-    if is_new and budget is not None and budget.concerns_others:
-        await record(execution.store, day, execution.flow_run_id, execution.flow, execution.spent[day])
+async def count(execution: Execution, checkpoint: Checkpoint, value: object) -> None:
+    """Count a step that was done now; at once for all to see where what others spend counts as well.
+
+    Elsewhere that waits for the agent run's end: a step costs no more than it must.
+
+    Args:
+        execution: The run whose step it is.
+        checkpoint: The step's.
+        value: Its payload, as JSON has it.
+
+    Raises:
+        CheckpointStoreUnavailable: it cannot be written down.
+    """
+    execution.account.count(checkpoint, value)
+    if execution.budget is not None and execution.budget.concerns_others:
+        await execution.account.save()
 
 
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
+def ended_by_budget(message: str | None) -> bool:
+    """Whether a run's last words are that its budget is spent."""
+    return f"{BudgetExceeded.__name__}: {_SPENT}" in (message or "")
+
+
+def _plain(amount: float) -> str:
+    """Return a figure as a person writes it: no exponent, no noise of sums."""
+    return f"{Decimal(str(round(amount, 9))).normalize():f}"

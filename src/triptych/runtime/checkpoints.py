@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -19,6 +21,8 @@ REDO = "redo-lost-steps"
 
 ROOT = "checkpoints"
 """The folder of all checkpoints in a store; Prefect's own results lie beside it, in `results`."""
+STEPS = "steps"
+"""The folder of what flows did once beside their agents' steps."""
 
 
 GIVEN = 0
@@ -66,9 +70,22 @@ def step_and_execution(key: str) -> tuple[str, int]:
 def plain_name(text: str) -> str:
     """Make `text` safe in an object's name; a digest keeps two texts apart that the cleaning would make equal."""
     cleaned = re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:80]
-    if cleaned == text and not _DIGEST_AT_THE_END.search(text):
+    # A name of its own that a path would swallow: `a/./b` is `a/b`.
+    if cleaned == text and text not in ("", ".", "..") and not _DIGEST_AT_THE_END.search(text):
         return text
     return f"{cleaned}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def took_effect(checkpoint: Checkpoint, value: object) -> bool:
+    """Whether a step changed something outside, as far as is known; a tool that does not say may have.
+
+    Args:
+        checkpoint: The step's.
+        value: Its payload, as JSON has it.
+    """
+    is_call = checkpoint.tool_call_id is not None and checkpoint.operation.startswith("tool-")
+    kind = cast("Mapping[str, Any]", value).get("kind") if isinstance(value, Mapping) else None
+    return is_call and kind in ("tool_return", "tool_content_result") and checkpoint.side_effects is not False
 
 
 def encode(checkpoint: Checkpoint, payload: bytes) -> bytes:

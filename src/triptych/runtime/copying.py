@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from triptych.errors import CheckpointMissing
 from triptych.records import ApprovalDecision, ApprovalRequest
 from triptych.runtime.approval.asking import escalated_id, request_id
 from triptych.runtime.approval.ledger import Ledger
 from triptych.runtime.checkpoints import GIVEN, checkpoint_key, encode, plain_name, run_prefix
 from triptych.runtime.history import Step
 from triptych.runtime.store import CheckpointStore
+from triptych.runtime.workspace_files import SNAPSHOTS
+from triptych.sandbox.snapshots import decode
+from triptych.sandbox.snapshots import encode as encode_snapshot
 
 
 async def copy_steps(
@@ -35,6 +39,43 @@ async def copy_steps(
         await target.write(key, encode(copied, step.payload))
     if steps:
         await _copy_decisions(source, steps, target, flow_run_id, before)
+
+
+async def copy_snapshots(
+    source: CheckpointStore, steps: Sequence[Step], target: CheckpointStore, flow_run_id: str
+) -> None:
+    """Write the workspace snapshots of one run's steps as those of another, with all that they need.
+
+    Args:
+        source: Where they lie.
+        steps: Those whose files the other run may go on from.
+        target: Where they go.
+        flow_run_id: The run that they are to be of.
+
+    Raises:
+        CheckpointMissing, CheckpointTorn: one of them is not there, or not whole.
+    """
+    old, new = (f"{SNAPSHOTS}/{run}" for run in (steps[0].checkpoint.flow_run_id if steps else "", flow_run_id))
+    wanted = {step.checkpoint.files for step in steps if step.checkpoint.files is not None}
+    copied: set[str] = set()
+    while wanted - copied:
+        name = min(wanted - copied)
+        snapshot, contents = decode(f"{old}/{name}", await _required(source, f"{old}/{name}"))
+        base = snapshot.base
+        if base is not None and base.startswith(f"{old}/"):
+            base = f"{new}/{base.removeprefix(f'{old}/')}"
+            if base not in copied:
+                await target.write(base, await _required(source, snapshot.base or ""))
+        await target.write(f"{new}/{name}", encode_snapshot(snapshot.model_copy(update={"base": base}), contents))
+        wanted |= {held.snapshot for held in snapshot.contents.values()}
+        copied |= {name, base or ""}
+
+
+async def _required(store: CheckpointStore, key: str) -> bytes:
+    content = await store.read(key)
+    if content is None:
+        raise CheckpointMissing(f"{key}, which a workspace's files are restored from, is not in {store.backend.place}")
+    return content
 
 
 async def _copy_decisions(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from triptych.records import InputDigest, StepInputs
 from triptych.runtime.digest_fields import ATTEMPT, MESSAGE, PARAMETERS, PART, SETTINGS, TOOL
 
 _MESSAGES: TypeAdapter[list[ModelMessage]] = TypeAdapter(list[ModelMessage])
+_MADE_UP_ID = re.compile(r"<(.*):[0-9a-f]{6}>")
 _PARAMETERS: TypeAdapter[ModelRequestParameters] = TypeAdapter(ModelRequestParameters)
 
 
@@ -92,10 +94,16 @@ def static_parts(
     # Tool by tool and in their order, so that a change names the tool.
     for kind, noun in (("function_tools", "tool"), ("output_tools", "output tool")):
         parts += [
-            InputDigest(name=f"{noun} {tool['name']}", digest=digest_of(_without(tool, TOOL.left_out)))
+            InputDigest(name=f"{noun} {tool['name']}", digest=digest_of(_without(_named(tool), TOOL.left_out)))
             for tool in dumped.get(kind) or ()
         ]
     return tuple(parts)
+
+
+def _named(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool without what pydantic-ai makes up anew in each run: the end of a capability's id that has none."""
+    made_up = _MADE_UP_ID.fullmatch(str(tool.get("capability_id")))
+    return tool if made_up is None else {**tool, "capability_id": made_up[1]}
 
 
 def step_inputs(

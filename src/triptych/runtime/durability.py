@@ -18,16 +18,20 @@ through Prefect; and no pickle is written or read.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar, cast
 from uuid import UUID
 
+import anyio
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext, TaskRunContext
 from pydantic_ai.agent import AbstractAgent, EventStreamHandler
-from pydantic_ai.capabilities.abstract import WrapRunHandler
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.capabilities.abstract import CapabilityOrdering, WrapRunHandler
 from pydantic_ai.durable_exec import (
     JSON_CODEC,
     BaseDurabilityCapability,
@@ -38,13 +42,13 @@ from pydantic_ai.durable_exec import (
     EventStreamHandlerId,
 )
 from pydantic_ai.messages import AgentStreamEvent
-from pydantic_ai.models import Model
+from pydantic_ai.models import Model, ModelRequestContext
 from pydantic_ai.run import AgentRunResult
 from pydantic_ai.tools import AgentDepsT, RunContext
 
-from triptych.errors import ConfigurationError
+from triptych.errors import CheckpointStoreUnavailable, ConfigurationError
 from triptych.runtime.journal import AgentRun, current_execution, step_scope
-from triptych.runtime.ownership import require
+from triptych.runtime.ownership import Stopped, require
 from triptych.runtime.steps import note_first_token, take_step
 from triptych.runtime.tool_results import refuse_unserializable_tools
 
@@ -134,8 +138,37 @@ class Durability(BaseDurabilityCapability[AgentDepsT]):
         refuse_unserializable_tools(agent)
         super()._bind_to_agent(agent)
 
+    async def before_model_request(
+        self, ctx: RunContext[AgentDepsT], request_context: ModelRequestContext
+    ) -> ModelRequestContext:
+        """Note which model is asked, after every other hook: one of them may have put another in its place."""
+        request_context = await super().before_model_request(ctx, request_context)
+        execution = current_execution()
+        run = execution.agent_runs.get(ctx.run_id or "") if execution is not None else None
+        if run is not None:
+            run.model = request_context.model
+        return request_context
+
+    def _companion_capabilities(self) -> list[AbstractCapability[AgentDepsT]]:
+        companions = super()._companion_capabilities()
+        # They take a step of the run, a look for its workspace, before any other hook.
+        return [_OpensRun(self), *companions] if companions else []
+
     async def wrap_run(self, ctx: RunContext[AgentDepsT], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
         """Open the agent run's place among the checkpoints for as long as it lasts."""
+        if self._companion_capabilities():
+            return await super().wrap_run(ctx, handler=handler)
+        return await self.open_run(ctx, lambda: super(Durability, self).wrap_run(ctx, handler=handler))
+
+    async def open_run(
+        self, ctx: RunContext[AgentDepsT], run: Callable[[], Awaitable[AgentRunResult[Any]]]
+    ) -> AgentRunResult[Any]:
+        """Run an agent, with a place among the checkpoints for as long as that lasts.
+
+        Raises:
+            ConfigurationError: it cannot be durable here.
+            Stopped: another execution owns the flow run.
+        """
         execution = current_execution()
         if execution is None:
             raise ConfigurationError(
@@ -170,13 +203,32 @@ class Durability(BaseDurabilityCapability[AgentDepsT]):
         async with get_client() as client:
             execution.agent_runs[run_id] = AgentRun(path=path, id_suffix=suffix, client=client)
             try:
-                result = await super().wrap_run(ctx, handler=handler)
+                result = await run()
+            except (Exception, asyncio.CancelledError, Stopped):
+                # Its own error is what counts; what is not saved now is saved when the run is executed again.
+                with suppress(CheckpointStoreUnavailable), anyio.CancelScope(shield=True):
+                    await execution.account.save()
+                raise
             finally:
                 del execution.agent_runs[run_id]
+            await execution.account.save()
             # What the flow makes of it, its final state say, is the owner's to do.
             if not execution.is_replay:
                 await require(UUID(execution.flow_run_id), execution.number, client)
         return result
+
+
+class _OpensRun(AbstractCapability[AgentDepsT]):
+    """Opens an agent run's place among the checkpoints before anything else begins."""
+
+    def __init__(self, durability: Durability[AgentDepsT]) -> None:
+        self._durability = durability
+
+    def get_ordering(self) -> CapabilityOrdering:
+        return CapabilityOrdering(position="outermost")
+
+    async def wrap_run(self, ctx: RunContext[AgentDepsT], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
+        return await self._durability.open_run(ctx, handler)
 
 
 def id_suffix(agent_run: str, conversation: str) -> str:

@@ -7,7 +7,7 @@ again. Prefect knows better: a step's task run is Completed only once its checkp
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from triptych.errors import CheckpointStoreUnavailable, CheckpointTorn
 from triptych.records import ExecutionRecord
+from triptych.runtime.bounded import one_at_a_time
 from triptych.runtime.checkpoints import GIVEN, REDO, run_prefix, step_and_execution
 from triptych.runtime.journal import Execution
 from triptych.runtime.queries import PAGE
@@ -40,6 +41,7 @@ async def checkpoints_of(execution: Execution) -> dict[str, str]:
 
     Asked for the first time, it records what this execution goes on from, before anything is paid for: a store that
     is not there is found out now. Whatever an earlier execution that is still alive writes from then on is left out.
+    What the run has paid is reckoned up as well, so that no step begins before that is known.
 
     Raises:
         CheckpointStoreUnavailable: the store cannot be read or written, or lacks what the run has written. The operator
@@ -47,13 +49,9 @@ async def checkpoints_of(execution: Execution) -> dict[str, str]:
         CheckpointTorn: the record of an earlier execution cannot be read.
     """
     # Steps that begin together, in threads of their own perhaps: one of them looks back, and before any step runs.
-    while not execution.looking_back.acquire(blocking=False):
-        await asyncio.sleep(0.01)
-    try:
+    async with one_at_a_time(execution.looking_back):
         if execution.goes_on_from is None:
             execution.goes_on_from = await _begun(execution)
-    finally:
-        execution.looking_back.release()
     return execution.goes_on_from
 
 
@@ -61,11 +59,14 @@ async def _begun(execution: Execution) -> dict[str, str]:
     store, flow_run_id = execution.store, execution.flow_run_id
     if execution.number > 1:
         await _look_back(execution)
-    found = await found_by(store, flow_run_id, execution.number)
+    keys = await store.keys(run_prefix(flow_run_id))
+    found = await _that_count(store, keys, flow_run_id, execution.number)
     record = ExecutionRecord(
         flow_run_id=flow_run_id, number=execution.number, began_at=datetime.now(UTC), goes_on_from=tuple(found)
     )
     await store.write(_record_key(flow_run_id, execution.number), record.model_dump_json().encode())
+    if execution.number > 1:
+        await execution.account.open(keys)
     return {step_and_execution(key)[0]: key for key in found}
 
 
@@ -74,12 +75,16 @@ async def found_by(store: CheckpointStore, flow_run_id: str, number: int) -> lis
 
     They are what the last execution before it went on from, and what that one has written.
     """
-    keys = [key for key in await store.keys(run_prefix(flow_run_id)) if step_and_execution(key)[1] < number]
+    return await _that_count(store, await store.keys(run_prefix(flow_run_id)), flow_run_id, number)
+
+
+async def _that_count(store: CheckpointStore, keys: Sequence[str], flow_run_id: str, number: int) -> list[str]:
+    earlier = [key for key in keys if step_and_execution(key)[1] < number]
     last = await _last_record(store, flow_run_id, number)
     if last is None:
-        return keys
+        return earlier
     kept = set(last.goes_on_from)
-    return [key for key in keys if key in kept or step_and_execution(key)[1] == last.number]
+    return [key for key in earlier if key in kept or step_and_execution(key)[1] == last.number]
 
 
 async def _last_record(store: CheckpointStore, flow_run_id: str, number: int) -> ExecutionRecord | None:

@@ -19,7 +19,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Scheduled
 
 from triptych.errors import ConfigurationError
-from triptych.runtime.copying import copy_steps
+from triptych.runtime.copying import copy_snapshots, copy_steps
 from triptych.runtime.history import Step, read_history, step_called
 from triptych.runtime.journal import WITHOUT_EFFECTS
 from triptych.runtime.queries import find_run
@@ -101,6 +101,7 @@ async def fork(
             raise ConfigurationError(f"the fork's parameters do not fit the flow: {said}") from None
         try:
             await copy_steps(store, given, store, str(made.id), before=first)
+            await copy_snapshots(store, given, store, str(made.id))
             await client.set_flow_run_state(made.id, Scheduled(), force=True)
         except BaseException:
             with contextlib.suppress(Exception):

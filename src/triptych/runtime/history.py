@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from triptych.errors import CheckpointMissing, ConfigurationError
 from triptych.records import Checkpoint
-from triptych.runtime.checkpoints import decode, run_prefix
+from triptych.runtime.checkpoints import decode, run_prefix, took_effect
 from triptych.runtime.earlier import found_by
 from triptych.runtime.store import CheckpointStore
 
@@ -47,10 +47,8 @@ class Step:
 
     @property
     def took_effect(self) -> bool:
-        """Whether it changed something outside, as far as is known; a tool that does not say may have."""
-        is_call = self.checkpoint.tool_call_id is not None and self.checkpoint.operation.startswith("tool-")
-        has_returned = self.value.get("kind") in ("tool_return", "tool_content_result")
-        return is_call and has_returned and self.checkpoint.side_effects is not False
+        """Whether it changed something outside, as far as is known."""
+        return took_effect(self.checkpoint, self.value)
 
 
 async def read_history(store: CheckpointStore, flow_run_id: str) -> list[Step]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from pydantic_ai.durable_exec import (
     DurableOperation,
     DynamicToolsetCallToolParams,
+    ModelCompactMessagesId,
     ModelRequestId,
     ModelRequestParams,
     ToolsetCallToolId,
@@ -107,6 +108,7 @@ def identify(operation: Operation, params: Any, run: AgentRun) -> Identity:
             return Identity(
                 operation=f"{kind}-{count}",
                 sequence=run.requests,
+                kind="model request" if isinstance(other, ModelCompactMessagesId) else "agent operation",
                 label=f"{run.requests}. {kind}",
                 inputs=step_inputs(
                     previous=run.previous,

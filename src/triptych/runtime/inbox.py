@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import itertools
 import json
-import logging
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID
 
 from prefect import get_run_logger
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.context import FlowRunContext
-from prefect.deployments import arun_deployment
-from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
 from pydantic import ValidationError
 
 from triptych.errors import ConfigurationError
 from triptych.records import InboxProblem, InboxReport, InboxRow, Ticket, TicketReport
-from triptych.runtime.queries import flow_runs_tagged, outcome_of
-from triptych.runtime.reporting import publish_progress, publish_summary
-
-_logger = logging.getLogger(__name__)
+from triptych.runtime.batches import Batch, Started, key_of, standing, state_name, this_run
+from triptych.runtime.queries import outcome_of
+from triptych.runtime.reporting import publish_summary
 
 LARGEST_TICKET_BYTES = 400_000
 """Prefect's server takes 512 KB of parameters for a flow run."""
 DEPLOYMENT = "handle-ticket/handle-ticket"
 SUFFIXES = (".json", ".jsonl")
-POLL_SECONDS = 1.0
-CRASHED_PATIENCE_SECONDS = 600.0
-"""How long a crashed run may take to be brought back before its row says that it failed."""
 
 
 @dataclass
@@ -148,150 +135,69 @@ def _entry_lines(text: str) -> list[int]:
 async def handle_all(inbox: Inbox, *, agent: str, again: bool) -> InboxReport:
     """Start a top-level run for each ticket, and wait for those that no person has to be waited for.
 
-    Runs are top-level, since a subflow can be neither paused for long nor brought back by itself.
+    A ticket that was handled never gets a second run: its effects are applied.
+
+    Args:
+        inbox: The tickets.
+        agent: Who handles them.
+        again: Give a ticket whose run failed a new one.
 
     Returns:
         A row a ticket, in the inbox's order.
     """
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        raise ConfigurationError("handle_all() works in a flow")
-    parent = context.flow_run.id
+    parent = this_run()
     logger = get_run_logger()
     for problem in inbox.problems:
         logger.warning("%s:%s is no ticket: %s", problem.source, problem.line or "", problem.reason)
+    started: list[Started] = []
     async with get_client() as client:
-        started = [await _start(client, ticket, agent=agent, parent=parent, again=again) for ticket in inbox.tickets]
-        rows = await _wait(client, parent, [run.id for run, _ in started])
-    rows = [row.model_copy(update={"earlier": earlier}) for row, (_, earlier) in zip(rows, started, strict=True)]
+        for ticket in inbox.tickets:
+            told = ticket.model_dump(mode="json")
+            parameters, name = {"ticket": told, "agent": agent}, f"ticket {ticket.id}"
+            started.append(
+                await BATCH.start(
+                    client, name, parameters, parent=parent, key=key_of("ticket", [agent, told]), again=again
+                )
+            )
+        rows = await BATCH.wait(client, parent, [each.run.id for each in started])
+    rows = [row.model_copy(update={"earlier": each.earlier}) for row, each in zip(rows, started, strict=True)]
     report = InboxReport(rows=tuple(rows), problems=tuple(inbox.problems))
     await publish_summary(parent, report)
     return report
 
 
-async def _start(
-    client: PrefectClient, ticket: Ticket, *, agent: str, parent: UUID, again: bool
-) -> tuple[FlowRun, bool]:
-    """Start a ticket's run, or find the one it has; the second value says whether it was there before.
-
-    With `again`, a ticket whose run failed gets a new one. One that was handled never does: its effects are applied.
-    """
-    content = json.dumps([agent, ticket.model_dump(mode="json")], sort_keys=True)
-    key = f"ticket-{hashlib.sha256(content.encode()).hexdigest()}"
-    for attempt in itertools.count(1):
-        run = await arun_deployment(
-            DEPLOYMENT,
-            client=client,
-            parameters={"ticket": ticket.model_dump(mode="json"), "agent": agent},
-            flow_run_name=f"ticket {ticket.id}",
-            tags=[_tag(parent)],
-            timeout=0,
-            as_subflow=False,
-            # The same ticket from a schedule, or from a parent that was executed again, finds the run it already has.
-            idempotency_key=key if attempt == 1 else f"{key}-{attempt}",
-        )
-        earlier = _tag(parent) not in run.tags
-        if again and earlier and run.state is not None and run.state.is_final() and not run.state.is_completed():
-            continue
-        if earlier:
-            await client.update_flow_run(run.id, tags={*run.tags, _tag(parent)})
-        return run, earlier
-    raise AssertionError("unreachable")
-
-
-async def _wait(client: PrefectClient, parent: UUID, ids: Sequence[UUID]) -> list[InboxRow]:
-    """Wait until each run is at its end or waits for a person; return their rows in the order of `ids`."""
-    crashed_since: dict[UUID, float] = {}
-    settled: dict[UUID, InboxRow] = {}
-    progress, shown = await publish_progress(None, 0.0), 0
-    while True:
-        for run in await flow_runs_tagged(client, _tag(parent)):
-            if run.id in settled and settled[run.id].status != "waiting":
-                continue
-            if run.state is not None and run.state.is_crashed():
-                since = crashed_since.setdefault(run.id, time.monotonic())
-                given_up = time.monotonic() - since > CRASHED_PATIENCE_SECONDS
-            else:
-                crashed_since.pop(run.id, None)
-                given_up = False
-            row = await _row(run, given_up=given_up)
-            if row.status == "running":
-                settled.pop(run.id, None)
-            else:
-                settled[run.id] = row
-        if len(settled) != shown:
-            shown = len(settled)
-            _logger.info("%d of %d tickets at their end, or waiting for a person", shown, len(ids))
-            await publish_progress(progress, 100.0 * shown / len(ids))
-        if shown == len(ids):
-            return [settled[run_id] for run_id in ids]
-        await asyncio.sleep(POLL_SECONDS)
-
-
-async def _row(run: FlowRun, *, given_up: bool = False) -> InboxRow:
-    state = run.state
+async def _row(run: FlowRun, given_up: bool) -> InboxRow:
     ticket = cast("dict[str, Any]", run.parameters.get("ticket") or {})
+    stands = await standing(run, TicketReport, given_up=given_up)
     row = InboxRow(
         ticket_id=str(ticket.get("id", run.name)),
         flow_run_id=str(run.id),
-        state=(state.name or state.type.value) if state is not None else "Unknown",
-        status="running",
+        state=state_name(run),
+        status=stands.status,
+        outcome=stands.why,
     )
-    if state is None or not (state.is_final() or state.is_paused()):
+    report = stands.report
+    if report is None:
         return row
-    if state.is_paused():
-        return row.model_copy(update={"status": "waiting"})
-    report = await outcome_of(run, TicketReport)
-    if report is not None:
-        outcome = report.resolution.outcome if report.resolution is not None else report.error or ""
-        return row.model_copy(
-            update={
-                "status": "failed" if report.status == "failed" else "completed",
-                "outcome": outcome,
-                "answer": report.resolution.answer if report.resolution is not None else "",
-                "spending": report.spending,
-                "seconds_to_first_token": report.seconds_to_first_token,
-                "duration_seconds": report.duration_seconds,
-            }
-        )
-    if state.is_crashed() and not given_up:
-        return row
-    if state.is_completed():
-        # It was handled, and what it came to has been pruned since.
-        return row.model_copy(update={"status": "completed", "outcome": "its report is no longer in the store"})
-    # Prefect's words before an exception say nothing that the row's status does not.
-    message = (state.message or "").removeprefix("Flow run encountered an exception: ")
-    return row.model_copy(update={"status": "failed", "outcome": message})
+    return row.model_copy(
+        update={
+            "status": "failed" if report.status == "failed" else "completed",
+            "outcome": report.resolution.outcome if report.resolution is not None else report.error or "",
+            "answer": report.resolution.answer if report.resolution is not None else "",
+            "spending": report.spending,
+            "seconds_to_first_token": report.seconds_to_first_token,
+            "duration_seconds": report.duration_seconds,
+        }
+    )
 
 
-def _tag(parent: UUID) -> str:
-    return f"inbox:{parent}"
+BATCH = Batch(kind="inbox", deployment=DEPLOYMENT, row=_row, noun="tickets")
 
 
 async def refresh_summaries(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Bring the summary of every inbox run that a ticket's run belongs to up to date.
-
-    A flow hook, for both flows: of a ticket's run that ended, and of an inbox run that ended. An inbox run that has not
-    ended writes its summary itself. Whichever of the two ends last finds the other at its end.
-    """
-    async with get_client() as client:
-        parents = [tag.removeprefix("inbox:") for tag in flow_run.tags if tag.startswith("inbox:")]
-        for parent in parents or [str(flow_run.id)]:
-            await _refresh(client, UUID(parent))
-
-
-async def _refresh(client: PrefectClient, parent: UUID) -> None:
-    try:
-        run = await client.read_flow_run(parent)
-    except ObjectNotFound:
-        return
-    if run.state is None or not run.state.is_final():
-        return
-    children = await flow_runs_tagged(client, _tag(parent))
-    if not children:
-        return
-    rows = [await _row(child) for child in children]
-    rows.sort(key=lambda row: row.ticket_id)
-    before = await outcome_of(run, InboxReport)
-    problems = before.problems if before is not None else ()
-    await publish_summary(parent, InboxReport(rows=tuple(rows), problems=problems))
+    """Bring the summary of every inbox run that a ticket's run belongs to up to date: a hook of both flows."""
+    for parent, rows in await BATCH.ended_parents(flow_run):
+        rows.sort(key=lambda row: row.ticket_id)
+        before = await outcome_of(parent, InboxReport)
+        problems = before.problems if before is not None else ()
+        await publish_summary(parent.id, InboxReport(rows=tuple(rows), problems=problems))

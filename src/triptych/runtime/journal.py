@@ -18,18 +18,19 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
-from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models import Model, ModelRequestParameters
 
 from triptych.errors import ConfigurationError
 from triptych.records import InputDigest
+from triptych.runtime.account import Account
 from triptych.runtime.checkpoints import REDO, plain_name
 from triptych.runtime.digest import digest_of, message_parts, static_parts
 from triptych.runtime.ownership import claim
-from triptych.runtime.spending import Spent
 from triptych.runtime.store import CheckpointStore
 
 if TYPE_CHECKING:
     from triptych.runtime.budget import Budget
+    from triptych.runtime.workspace_files import OpenWorkspace
 
 WITHOUT_EFFECTS = "without-effects"
 """The tag of a flow run, a fork, whose tools may change nothing."""
@@ -61,18 +62,14 @@ class Execution:
     number: int
     """The number under which it claimed the run; 1 where nothing was executed before it."""
     store: CheckpointStore
+    account: Account
+    """What the run has spent and changed."""
     redoes_lost_steps: bool = False
     """Whether a person said, by a tag of the run, that completed steps without a checkpoint are to be done again."""
     may_change_things: bool = True
     is_replay: bool = False
-    flow: str = ""
-    """The flow's name."""
     budget: Budget | None = None
     """What may be spent, where that is limited."""
-    spent: dict[str, Spent] = field(default_factory=dict[str, Spent])
-    """What the run has spent, by day, all executions included."""
-    achieved: list[str] = field(default_factory=list[str])
-    """The labels of the calls that may have changed something."""
     scope: Scope = field(default_factory=Scope)
     agent_runs: dict[str, AgentRun] = field(default_factory=dict[str, "AgentRun"])
     """The agent runs under way, by pydantic-ai's run id."""
@@ -87,6 +84,10 @@ class Execution:
     given_run_ids: set[str] = field(default_factory=set[str])
     """Run ids that were made here; any other is the caller's own, whatever it looks like."""
     looking_back: threading.Lock = field(default_factory=threading.Lock)
+    files: str | None = None
+    """The workspace snapshot as of the last step, by its name; None while the workspace is as it began."""
+    workspaces: dict[str, OpenWorkspace] = field(default_factory=dict[str, "OpenWorkspace"])
+    """Those whose files are these, by pydantic-ai's run id; one at a time is under way."""
     goes_on_from: dict[str, str] | None = None
     """The checkpoints of earlier executions, by their step; None until they were looked for."""
 
@@ -98,6 +99,8 @@ class AgentRun:
     path: str
     id_suffix: str = ""
     """Ends its tool calls' ids where its conversation is not its own alone: another run of it may get the same ids."""
+    model: Model[Any] | None = None
+    """What its next model request is made of, as far as it is known."""
     client: PrefectClient | None = None
     """Open for as long as the agent run lasts."""
     requests: int = 0
@@ -236,10 +239,10 @@ def _begun(context: FlowRunContext, run: FlowRun) -> Execution:
         flow_run_id=str(run.id),
         number=claim(run.id),
         store=storage,
+        account=Account(storage, str(run.id), context.flow.name if context.flow is not None else ""),
         redoes_lost_steps=REDO in run.tags,
         may_change_things=WITHOUT_EFFECTS not in run.tags,
         is_replay=REPLAY in run.tags,
-        flow=context.flow.name if context.flow is not None else "",
     )
     # A flow retry in this process gets a context of its own, and with it an execution that counts from the start.
     _executions[id(context)] = execution

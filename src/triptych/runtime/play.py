@@ -14,6 +14,7 @@ from prefect.flow_engine import run_flow
 
 from triptych.errors import CheckpointIncompatible
 from triptych.runtime.approval.policy import ApprovalPolicy
+from triptych.runtime.budget import Budget
 from triptych.runtime.checkpoints import GIVEN
 from triptych.runtime.copying import copy_steps
 from triptych.runtime.history import read_history
@@ -33,6 +34,8 @@ async def prepare(folder: Path, bundle: Bundle, flow: Flow[Any, Any]) -> tuple[F
     played = CheckpointStore(location=str(folder / "played"))
     await cast(Any, played.save(settings.store_block))
     await cast(Any, ApprovalPolicy(**bundle.policy).save(settings.policy_block))
+    # One by a name of its own must be there to be loaded; nothing is spent, whatever it says.
+    await cast(Any, Budget().save(settings.budget_block))
     async with get_client() as client:
         run = await client.create_flow_run(flow, parameters=bundle.parameters, tags=[REPLAY])
     steps = await read_history(record, bundle.flow_run_id)

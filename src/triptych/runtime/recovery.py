@@ -1,10 +1,11 @@
-"""Bring runs back under their own ids: those whose process died, and those whose checkpoint store was gone.
+"""Bring runs back under their own ids: those whose process died, and those whose store or sandbox was gone.
 
 A worker reports a run whose process died as Crashed, and in open-source Prefect it then stays so. Where the worker died
 too, the run says Running, Pending or Cancelling for ever. This loop schedules it again: only runs of our deployments
 (by their tag), only after the worker has said its last word about the dead process or the run gave no sign of life for
-a while, and only so often. A run that Failed for want of its store is scheduled again once the store can be used. Where
-the loop is wrong, and the process lives, the older execution is superseded (`ownership`): nothing is done twice.
+a while, and only so often. A run that Failed for want of its store or its sandbox is scheduled again once that can be
+used. Where the loop is wrong, and the process lives, the older execution is superseded (`ownership`): nothing is done
+twice.
 
 Why wait for the last word: a process worker reports a crash twice, some seconds apart (measured: 3 s on a quiet
 machine, 27 s on a loaded one). A run scheduled again between the two is reported as crashed while its second process
@@ -32,19 +33,24 @@ from prefect.events.filters import (
 from prefect.states import Cancelled, Crashed, Failed, Scheduled
 from pydantic import BaseModel, ConfigDict, Field
 
-from triptych.errors import CheckpointStoreUnavailable
+from triptych.errors import CheckpointStoreUnavailable, SandboxUnavailable, TriptychError
 from triptych.runtime.approval.waiting import wait_of
 from triptych.runtime.checkpoints import REDO
 from triptych.runtime.earlier import lost_steps
 from triptych.runtime.queries import flow_runs_tagged
 from triptych.runtime.store import CheckpointStore, store_slug
 from triptych.runtime.vitals import HEARTBEAT_SECONDS, Vitals
+from triptych.sandbox.client import Client
+from triptych.sandbox.folder import socket_path
+from triptych.settings import Settings
 
 TAG = "triptych"
 """Every deployment of `prefect.yaml` carries it, and so does every run of one."""
 GIVEN_UP = "Given up"
 RECOVERING = "Recovering"
 """The state of a run that is brought back."""
+RAISED = "Flow run encountered an exception: "
+"""How Prefect's message of a flow begins that raised; the error's class follows."""
 LOST_PLACE = "concurrency slot lost during provisioning"
 """Prefect's message beside Cancelled."""
 LATELY = timedelta(hours=1)
@@ -137,13 +143,18 @@ async def recover_once(client: PrefectClient, policy: RecoveryPolicy, vitals: Vi
         waited = datetime.now(UTC) - run.state.timestamp if run.state is not None else timedelta()
         if waited.total_seconds() >= policy.pending_seconds:
             done += await _end(client, run, policy, f"was not started within {waited.total_seconds():.0f} s")
-    stranded = [run for run in await _tagged(client, StateType.FAILED) if lost_its_store(run)]
+    failed = await _tagged(client, StateType.FAILED)
+    stranded = [run for run in failed if _failed_for(run, CheckpointStoreUnavailable)]
     if stranded and (store := await _usable_store()) is not None:
         for run in stranded:
             if REDO not in run.tags and (lost := await lost_steps(store, str(run.id))):
                 done.append(f"{run.name}: waits for its checkpoints, of which {store.backend.place} lacks {lost}")
             else:
                 done += await _bring_back(client, run, policy, "lost its checkpoint store")
+    stranded = [run for run in failed if _failed_for(run, SandboxUnavailable)]
+    if stranded and await _sandbox_is_usable():
+        for run in stranded:
+            done += await _bring_back(client, run, policy, "lost its sandbox")
     for run in await _that_lost_their_place(client):
         done += await _bring_back(client, run, policy, "lost its place under a limit when the server was killed")
     for run in await _tagged(client, StateType.PAUSED):
@@ -217,11 +228,21 @@ async def _that_lost_their_place(client: PrefectClient) -> list[FlowRun]:
     ]
 
 
-def lost_its_store(run: FlowRun) -> bool:
-    """Whether a Failed run failed for want of its store, so that it goes on when the store can be used."""
+def is_brought_back(run: FlowRun) -> bool:
+    """Whether this loop brings a run back that says it is at its end: it crashed, or its store or sandbox was away."""
+    if run.state is None or TAG not in run.tags or run.deployment_id is None:
+        return False
+    return (
+        run.state.is_crashed() or _failed_for(run, CheckpointStoreUnavailable) or _failed_for(run, SandboxUnavailable)
+    )
+
+
+def _failed_for(run: FlowRun, error: type[TriptychError]) -> bool:
     # Prefect's message of a flow that raised: "Flow run encountered an exception: <class>: <text>".
-    message = (run.state.message or "") if run.state is not None else ""
-    return f"exception: {CheckpointStoreUnavailable.__name__}" in message and GIVEN_UP not in message
+    # At its beginning: further on stand the words of whoever wrote tests, or of a model.
+    state = run.state
+    is_it = state is not None and (state.message or "").startswith(f"{RAISED}{error.__name__}")
+    return is_it and state is not None and state.is_failed()
 
 
 async def _usable_store() -> CheckpointStore | None:
@@ -231,6 +252,18 @@ async def _usable_store() -> CheckpointStore | None:
     except (CheckpointStoreUnavailable, ValueError):
         return None
     return store
+
+
+async def _sandbox_is_usable() -> bool:
+    """Whether the broker of this home answers, and a Docker behind it."""
+    client = Client(socket_path(Settings().sandbox_folder))
+    try:
+        await client.reap()
+    except SandboxUnavailable:
+        return False
+    finally:
+        await client.close()
+    return True
 
 
 async def _bring_back(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why: str) -> list[str]:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from triptych.errors import ConfigurationError
 from triptych.runtime.approval.policy import ApprovalPolicy, load_policy
+from triptych.runtime.budget import ended_by_budget
 from triptych.runtime.checkpoints import run_prefix
 from triptych.runtime.history import Step, read_history
 from triptych.runtime.queries import find_run
@@ -46,7 +47,8 @@ class Replay(BaseModel):
 
     flow_run_id: str
     outcome: Literal["same", "diverges", "unfinished"]
-    """`unfinished`: the same as far as the record goes, and the run had not come to its end."""
+    """`unfinished`: the same as far as the record goes, and the run had not come to its end. Where its budget ended it,
+    it is the same: what it did not take is not held against it."""
     recorded: int
     """Steps of the run."""
     replayed: int
@@ -89,7 +91,19 @@ async def replay(store: CheckpointStore, wanted: str, project: Path, settings: S
         steps = await record(store, run, folder, settings)
         env = cast("dict[str, str]", (run.job_variables or {}).get("env", {}))
         played = play(folder, project, settings, {**os.environ, **env})
-    replayed = len(played.names)
+    played = judged(played, run, steps)
+    return Replay(
+        flow_run_id=str(run.id),
+        outcome=played.outcome,
+        recorded=len(steps),
+        replayed=len(played.names),
+        at=played.at,
+        why=played.why,
+    )
+
+
+def judged(played: Played, run: FlowRun, steps: Sequence[Step]) -> Played:
+    """Return what a play means, seeing what the run came to."""
     # What an agent does that a tool has started stands in the tool's own result, and is not gone through again.
     left = [
         step.checkpoint.label
@@ -97,18 +111,13 @@ async def replay(store: CheckpointStore, wanted: str, project: Path, settings: S
         if step.name not in played.names and not any(step.name.startswith(f"{name}/") for name in played.names)
     ]
     if played.outcome == "same" and left:
-        played = Played(outcome="diverges", names=played.names, at=left[0], why="it ends without this step")
+        return Played(outcome="diverges", names=played.names, at=left[0], why="it ends without this step")
     if played.outcome == "unfinished" and run.state is not None and run.state.is_completed():
         why = "it takes this step, which the run did not take"
-        played = Played(outcome="diverges", names=played.names, at=played.at, why=why)
-    return Replay(
-        flow_run_id=str(run.id),
-        outcome=played.outcome,
-        recorded=len(steps),
-        replayed=replayed,
-        at=played.at,
-        why=played.why,
-    )
+        return Played(outcome="diverges", names=played.names, at=played.at, why=why)
+    if played.outcome == "unfinished" and run.state is not None and ended_by_budget(run.state.message):
+        return Played(outcome="same", names=played.names)
+    return played
 
 
 async def record(store: CheckpointStore, run: FlowRun, folder: Path, settings: Settings) -> list[Step]:

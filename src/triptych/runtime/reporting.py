@@ -7,7 +7,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
+from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
@@ -75,11 +75,3 @@ async def publish_summary(inbox_run: UUID, report: InboxReport) -> None:
 def summary_key(inbox_run: UUID) -> str:
     """Return the key of an inbox run's summary artifact."""
     return f"inbox-{inbox_run}"
-
-
-async def publish_progress(artifact: UUID | None, percent: float) -> UUID:
-    """Create (None) or update the progress bar on the current run's page; returns its id."""
-    if artifact is None:
-        return await acreate_progress_artifact(progress=percent, description="Tickets at their end")
-    await aupdate_progress_artifact(artifact, progress=percent)
-    return artifact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -44,3 +45,15 @@ async def ended(record: Record, *, failed: bool = False, message: str | None = N
     result = context.result_store.create_result_record(record.model_dump(mode="json"))
     await context.result_store.apersist_result_record(result)
     return (Failed if failed else Completed)(data=result, message=message)
+
+
+def began_at() -> datetime:
+    """Return when the first execution of this flow run began; the same in every execution."""
+    context = FlowRunContext.get()
+    began = None if context is None or context.flow_run is None else context.flow_run.start_time
+    return datetime.now(UTC) if began is None else datetime.fromtimestamp(began.timestamp(), UTC)
+
+
+def seconds_since_it_began() -> float:
+    """Return how long ago that was, waiting included."""
+    return max(0.0, (datetime.now(UTC) - began_at()).total_seconds())

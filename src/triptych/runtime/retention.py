@@ -1,7 +1,8 @@
 """Retention: remove the checkpoints and results of runs that ended long ago.
 
 A run that is not at its end keeps everything, and so does one that the recovery loop would bring back. The ledger of
-approvals stays: it is the record of who decided what.
+approvals stays: it is the record of who decided what. What was spent goes by its day, whatever became of the runs: a
+day's limit counts all that was spent on it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from pydantic import BaseModel, ConfigDict
 from triptych.errors import CheckpointTorn
 from triptych.records import PrunedRun
 from triptych.runtime.bounded import for_each
-from triptych.runtime.checkpoints import ROOT
+from triptych.runtime.checkpoints import ROOT, STEPS
 from triptych.runtime.history import pruned_key
 from triptych.runtime.queries import PAGE, flow_runs_tagged
-from triptych.runtime.recovery import TAG, lost_its_store
-from triptych.runtime.spending import ROOT as SPENDING
+from triptych.runtime.recovery import TAG, is_brought_back
+from triptych.runtime.spending import days_before
 from triptych.runtime.store import CheckpointStore, result_key
 from triptych.runtime.telling import EXECUTIONS, read_pruned
+from triptych.runtime.workspace_files import SNAPSHOTS
 
 Ended = Literal["completed", "failed", "cancelled", "crashed"]
 
@@ -74,7 +76,7 @@ class PrunedRow(BaseModel):
     ended_at: datetime | None
     checkpoints: int
     objects: int
-    """Checkpoints, and what lies beside them: records of executions, begun calls, the run's result."""
+    """Checkpoints, and what lies beside them: workspace snapshots, records of executions, begun calls, the result."""
     bytes: int
 
 
@@ -87,16 +89,11 @@ class PruneReport(BaseModel):
     runs: tuple[PrunedRow, ...]
     objects: int
     bytes: int
+    spending: int
+    """Records of what was spent on a day that is over."""
     unknown_runs: int
     """Runs with checkpoints in the store that the Prefect API does not know. They are left alone."""
     unknown_checkpoints: int
-
-
-def is_brought_back(run: FlowRun) -> bool:
-    """Whether the recovery loop brings a run back that says it is at its end."""
-    if run.state is None or TAG not in run.tags or run.deployment_id is None:
-        return False
-    return run.state.is_crashed() or (run.state.is_failed() and lost_its_store(run))
 
 
 async def prune(
@@ -106,7 +103,7 @@ async def prune(
     is_dry_run: bool,
     say: Callable[[str], None] | None = None,
 ) -> PruneReport:
-    """Remove the checkpoints, and what lies beside them, of runs that ended long ago.
+    """Remove the checkpoints, and what lies beside them, of runs that ended long ago; and what was spent long ago.
 
     Interrupted and called again, it goes on where it was.
 
@@ -136,12 +133,16 @@ async def prune(
                 if say is not None:
                     say(f"{run.name}: {row.objects} objects removed")
             rows.append(row)
+    spending = await _spending(store, retention)
+    if not is_dry_run:
+        await for_each(spending, store.remove)
     unknown = [keys for flow_run_id, keys in objects.items() if flow_run_id not in known and _checkpoints(keys)]
     return PruneReport(
         is_dry_run=is_dry_run,
         runs=tuple(rows),
         objects=sum(row.objects for row in rows),
         bytes=sum(row.bytes for row in rows),
+        spending=len(spending),
         unknown_runs=len(unknown),
         unknown_checkpoints=sum(map(_checkpoints, unknown)),
     )
@@ -166,12 +167,16 @@ async def _objects(store: CheckpointStore) -> dict[str, list[str]]:
     records of executions say which of them count, and go after them.
     """
     found: dict[str, list[str]] = defaultdict(list)
-    for root in (ROOT, _BEGUN, EXECUTIONS):
+    for root in (ROOT, STEPS, SNAPSHOTS, _BEGUN, EXECUTIONS):
         for key in reversed(await store.keys(root)):
             found[key.split("/")[1]].append(key)
-    for key in await store.keys(SPENDING):
-        found[key.split("/")[2]].append(key)
     return found
+
+
+async def _spending(store: CheckpointStore, retention: Retention) -> list[str]:
+    # This day's is still held against its limits.
+    until = min(retention.ended_before, datetime.now(UTC)).astimezone(UTC)
+    return await days_before(store, until.date().isoformat())
 
 
 def _checkpoints(keys: Iterable[str]) -> int:

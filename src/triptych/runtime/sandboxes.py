@@ -11,7 +11,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from pydantic import Field, ValidationError
 
 from triptych.sandbox.folder import templates_path
-from triptych.sandbox.policy import Template, load, save
+from triptych.sandbox.policy import Egress, Template, load, save
 from triptych.settings import Settings
 
 LOOK_SECONDS = 5.0
@@ -36,6 +36,10 @@ class SandboxPolicy(Block):
     output_mib: int = Field(default=10, description="Of one command's output.")
     boxes: int = Field(default=10, description="So many of this kind at once.")
     env: dict[str, str] = Field(default_factory=dict, description="Of every command. No secret belongs here.")
+    egress: list[Egress] = Field(
+        default_factory=list[Egress],
+        description="What a box may reach, through a proxy that sets the credentials. By default nothing at all.",
+    )
 
     def template(self) -> Template:
         """Return it as the broker takes it.

@@ -7,6 +7,7 @@ where that environment comes from.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -14,20 +15,19 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import httpx
 from pydantic import BaseModel, ConfigDict
 
 from triptych.errors import ConfigurationError
+from triptych.runtime.server import BRAINS, HOW_TO_BUILD, POOL, ask, free_orphans, make_pools
 from triptych.runtime.services import Service, alone, end_marked, free_port, is_free, launch
 from triptych.runtime.versions import deployed
-from triptych.sandbox.folder import answers, broker_lacks
+from triptych.sandbox.docker import image_lacks, remove_containers
+from triptych.sandbox.folder import answers, broker_lacks, identity
+from triptych.sandbox.labels import BRAIN, HANDS
 from triptych.settings import Settings
 
-POOL = "triptych"
-HELD_KEYS = "approval-"
-"""How the pause keys of our own waits for a person begin; see `triptych.runtime.approval.waiting`."""
 READY_SECONDS = 120.0
 """How long a service may take to answer; a new database on a slow disk needs most of a minute."""
 
@@ -137,8 +137,8 @@ def start(
         try:
             say(f"starting a Prefect server at {stack.ui_url}")
             stack = _add_server(settings, stack, env)
-            _make_pool(stack.api_url, concurrency)
-            _free_orphans(stack.api_url)
+            make_pools(stack.api_url, concurrency)
+            free_orphans(stack.api_url)
             stack = _add_broker(settings, stack, env, say)
             say("starting a worker and the recovery loop")
             command = [*_prefect(), "worker", "start", "--pool", POOL, "--name", "triptych-worker"]
@@ -150,7 +150,15 @@ def start(
             say(f"saving blocks and deploying prefect.yaml{version}")
             blocks = [sys.executable, "-m", "triptych", "blocks", "--project", str(project)]
             deploy = _deploy_command(settings, project)
-            _run_all({"saving the blocks": blocks, "deploying prefect.yaml": deploy}, project, env)
+            lacking = brains_lack(settings)
+            pool = {} if lacking else {"making the pool of brains": [sys.executable, "-m", "triptych", "pool"]}
+            _run_all({"saving the blocks": blocks, "deploying prefect.yaml": deploy, **pool}, project, env)
+            if lacking:
+                say(f"no brains in containers: {lacking}")
+            else:
+                command = [sys.executable, "-m", "triptych.runtime.brain_worker"]
+                stack = _add(settings, stack, "brain-worker", command, env)
+                say(f"runs of the work pool {BRAINS} have containers of the image {settings.brain.image}")
             _wait_for_worker(stack)
             stack = stack.model_copy(update={"is_whole": True})
             _remember(settings, stack)
@@ -210,8 +218,16 @@ def _stop(settings: Settings) -> list[str]:
         return []
     stopped = [service.name for service in reversed(stack.services) if service.end()]
     end_marked(stack.mark)
+    _end_containers(settings)
     _state_file(settings).unlink(missing_ok=True)
     return stopped
+
+
+def _end_containers(settings: Settings) -> None:
+    """End the containers of this home's, also where the broker did not live to do so."""
+    if (settings.sandbox_folder / "identity").exists():
+        owner = identity(settings.sandbox_folder)
+        remove_containers({HANDS: owner, BRAIN: owner})
 
 
 def _prepared(
@@ -251,9 +267,8 @@ def _prepared(
 
 def _add_server(settings: Settings, stack: Stack, env: Mapping[str, str]) -> Stack:
     port = stack.ui_url.rpartition(":")[2]
-    stack = _add(
-        settings, stack, "server", [*_prefect(), "server", "start", "--host", "127.0.0.1", "--port", port], env
-    )
+    command = [sys.executable, "-m", "triptych.runtime.prefect_server", "start", "--host", "127.0.0.1", "--port", port]
+    stack = _add(settings, stack, "server", command, env)
     _wait_for_server(stack)
     return stack
 
@@ -265,9 +280,21 @@ def _add_broker(settings: Settings, stack: Stack, env: Mapping[str, str], say: S
         say(f"no sandbox: {missing}")
         return stack
     say("starting the sandbox's broker")
-    stack = _add(settings, stack, "broker", [sys.executable, "-m", "triptych.sandbox.serving", str(folder)], env)
+    ports = [stack.ui_url.rpartition(":")[2], *map(str, settings.brain.ports)]
+    stack = _add(
+        settings, stack, "broker", [sys.executable, "-m", "triptych.sandbox.serving", str(folder), *ports], env
+    )
     _wait("the sandbox's broker", lambda: answers(folder), stack, "broker")
     return stack
+
+
+def brains_lack(settings: Settings) -> str | None:
+    """Return what containers for loops lack here, and how to get it; None where they lack nothing."""
+    if missing := broker_lacks(settings.sandbox_folder):
+        return f"there is no sandbox: {missing}"
+    if importlib.util.find_spec("prefect_docker") is None:
+        return "its packages are not installed: pip install 'triptych[sandbox]'"
+    return image_lacks(settings.brain.image, HOW_TO_BUILD)
 
 
 def _prefect() -> list[str]:
@@ -320,16 +347,10 @@ def _wait(what: str, ready: Callable[[], bool], stack: Stack, service: str) -> N
     raise ConfigurationError(f"{what} did not come up; the end of {watched.log}:\n" + "\n".join(lines))
 
 
-def _ask(method: str, url: str, body: Any = None, *, timeout: float = 30) -> httpx.Response:
-    """Ask the server, as one of those that may: with the password that Prefect's own clients take from there."""
-    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    return httpx.request(method, url, json=body, timeout=timeout, auth=(user, password) if user else None)
-
-
 def _wait_for_server(stack: Stack) -> None:
     _wait(
         "the Prefect server",
-        lambda: _ask("GET", f"{stack.api_url}/health", timeout=5).status_code == 200,
+        lambda: ask("GET", f"{stack.api_url}/health", timeout=5).status_code == 200,
         stack,
         "server",
     )
@@ -337,48 +358,7 @@ def _wait_for_server(stack: Stack) -> None:
 
 def _wait_for_worker(stack: Stack) -> None:
     def online() -> bool:
-        answer = _ask("POST", f"{stack.api_url}/work_pools/{POOL}/workers/filter", {}, timeout=5)
+        answer = ask("POST", f"{stack.api_url}/work_pools/{POOL}/workers/filter", {}, timeout=5)
         return answer.status_code == 200 and any(worker["status"] == "ONLINE" for worker in answer.json())
 
     _wait("the worker", online, stack, "worker")
-
-
-def _make_pool(api_url: str, concurrency: int) -> None:
-    limit = {"concurrency_limit": concurrency}
-    answer = _ask("POST", f"{api_url}/work_pools/", {"name": POOL, "type": "process", **limit})
-    if answer.status_code == 409:
-        answer = _ask("PATCH", f"{api_url}/work_pools/{POOL}", limit)
-    answer.raise_for_status()
-
-
-def _free_orphans(api_url: str) -> None:
-    """Schedule again what was under way when the last stack of this home went down.
-
-    This server and its only worker are ours and have just begun, so a run that says it is running has no process. Left
-    so, it would fill its place in the pool for ever. Nor has one whose process held it while a person was asked: left
-    so, nobody would be there to hear the answer.
-    """
-    running = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
-    held = {"type": {"any_": ["PAUSED"]}, "name": {"any_": ["Paused"]}}
-    for state in (running, held):
-        body = {"flow_runs": {"state": state}, "sort": "ID_DESC", "limit": 200}
-        answer = _ask("POST", f"{api_url}/flow_runs/filter", body)
-        answer.raise_for_status()
-        for run in answer.json():
-            freed = _freed(run)
-            if freed is not None:
-                url = f"{api_url}/flow_runs/{run['id']}/set_state"
-                _ask("POST", url, {"state": freed, "force": True}).raise_for_status()
-
-
-def _freed(run: Mapping[str, Any]) -> Mapping[str, str] | None:
-    """Return the state that follows for a run without its process; None for a pause that is a flow's own."""
-    details = run["state"]["state_details"]
-    if run["state_type"] == "PAUSED" and not (details["pause_key"] or "").startswith(HELD_KEYS):
-        return None
-    if run["state_type"] == "CANCELLING":
-        return {"type": "CANCELLED", "message": "Its process is gone"}
-    if run["deployment_id"] is None:
-        # Nobody but its caller can run it again.
-        return {"type": "CRASHED", "message": "Its process is gone"}
-    return {"type": "SCHEDULED", "name": "Recovering", "message": "Goes on from its last checkpoint"}

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from prefect import task
@@ -29,7 +29,7 @@ from pydantic_core import from_json, to_json
 from triptych.errors import CheckpointMissing, ConfigurationError
 from triptych.loop.tools.execution import SIDE_EFFECTS
 from triptych.records import Checkpoint
-from triptych.runtime.budget import count, require_budget
+from triptych.runtime.budget import count, require_budget, require_prices
 from triptych.runtime.checkpoints import GIVEN, checkpoint_key, decode, encode, run_prefix, step_name
 from triptych.runtime.earlier import checkpoints_of
 from triptych.runtime.given import require_all_read
@@ -38,6 +38,7 @@ from triptych.runtime.journal import AgentRun, Execution, Scope, current_executi
 from triptych.runtime.ownership import RecordEnds, require
 from triptych.runtime.tool_results import ADVICE, keepable
 from triptych.runtime.unknown_outcome import begin, is_begun_once
+from triptych.runtime.workspace_files import go_on_from, with_files
 
 MODEL_REQUEST_RETRIES = 2
 MODEL_REQUEST_RETRY_DELAYS = [1.0, 4.0]
@@ -117,6 +118,7 @@ async def take_step(operation: Operation, params: Any) -> Any:
     """Return the operation's result: the recorded one, or that of doing it now, once its checkpoint is durable.
 
     Raises:
+        BudgetExceeded: the step would be paid, and the budget is spent.
         CheckpointIncompatible: what goes in now is not what went in when the step was recorded.
         CheckpointStoreUnavailable, CheckpointTorn, CheckpointMissing: the checkpoint cannot be read or written.
         Stopped: another execution owns the run, or it cannot be known; nothing more was done.
@@ -141,6 +143,7 @@ async def take_step(operation: Operation, params: Any) -> Any:
         if checkpoint.execution != GIVEN if play is None else name not in play.given:
             require_same_inputs(checkpoint, identity, agent_run)
         execution.read.add(step)
+        await go_on_from(execution, context.run_id, checkpoint.files)
         if play is not None:
             play.read.add(name)
     elif execution.is_replay:
@@ -148,18 +151,23 @@ async def take_step(operation: Operation, params: Any) -> Any:
     else:
         require_all_read(execution, agent_run, step, identity.label)
         if identity.kind == "model request":
+            require_prices(execution, agent_run.model or context.model)
+        if identity.kind != "agent operation":
             await require_budget(execution, context.usage)
         await require(UUID(execution.flow_run_id), execution.number, agent_run.client)
         checkpoint, payload = await _do(operation, params, step, identity, agent_run, execution)
     if checkpoint.seconds_to_first_token is not None:
         execution.first_tokens.setdefault(context.run_id or "", checkpoint.seconds_to_first_token)
     # Live and replayed steps hand on the same thing: what the bytes say.
-    result = operation.result_codec.load(from_json(payload))
-    await count(execution, checkpoint, result, is_new=key is None)
+    value = from_json(payload)
+    if key is None:
+        await count(execution, checkpoint, value)
+    result = operation.result_codec.load(value)
     if isinstance(result, ModelResponse):
         # Now: a history that is rewritten at once would never show it again.
         agent_run.note_tool_call_ids([result])
-        tools = cast(ModelRequestParams, params).model_request_parameters.function_tools
+    if isinstance(params, ModelRequestParams):
+        tools = params.model_request_parameters.function_tools
         execution.tools[context.conversation_id or ""] = {tool.name: tool.parameters_json_schema for tool in tools}
     return result
 
@@ -169,13 +177,27 @@ async def _do(
 ) -> tuple[Checkpoint, bytes]:
     started_at = datetime.now(UTC)
     key = checkpoint_key(step, execution.number)
+    place = step.removeprefix(f"{run_prefix(execution.flow_run_id)}/")
+
+    def may_repeat() -> bool:
+        # An agent that the step has started would be asked again.
+        return not is_begun_once(params) and not any(path.startswith(f"{place}/") for path in execution.begun)
 
     async def body() -> tuple[Checkpoint, bytes]:
-        scope = step_scope.set(Scope(path=step.removeprefix(f"{run_prefix(execution.flow_run_id)}/")))
+        scope = step_scope.set(Scope(path=place))
+        files = None
         try:
             with durable_unit_scope():
                 told = await _instead_of(params, step, identity, execution)
-                if told is None:
+                if told is None and identity.kind != "model request":
+                    result, files = await with_files(
+                        execution,
+                        run_context(params).run_id,
+                        f"{place}.{execution.number}",
+                        lambda: operation.handler(params),
+                        may_repeat=may_repeat,
+                    )
+                elif told is None:
                     result = await operation.handler(params)
                 else:
                     # As pydantic-ai writes down that a tool raised `ToolFailed`.
@@ -202,6 +224,7 @@ async def _do(
             prompt=identity.prompt,
             side_effects=identity.side_effects,
             outcome_is_unknown=told is not None and execution.may_change_things,
+            files=files,
         )
         await execution.store.write(key, encode(checkpoint, payload))
         return checkpoint, payload

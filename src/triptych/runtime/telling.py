@@ -92,6 +92,8 @@ class ToldStep(BaseModel):
     """The object's name in the store."""
     took_effect: bool
     """Whether it changed something outside, as far as is known; a tool that does not say may have."""
+    files: str | None = None
+    """The workspace snapshot as of after it, by its name below the run's; one of its own is called like the step."""
 
 
 class ToldExecution(BaseModel):
@@ -220,6 +222,7 @@ def _told(step: Step, before: Sequence[Step]) -> ToldStep:
         bytes=len(step.content),
         place=checkpoint.key,
         took_effect=step.took_effect,
+        files=checkpoint.files,
         **more,
     )
 

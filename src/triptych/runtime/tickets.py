@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from prefect.context import FlowRunContext
+from pydantic_ai import Agent
 from pydantic_ai.models import Model
 
 from triptych.errors import LoopError
 from triptych.loop.agents import AgentModule
+from triptych.loop.limits import Limits
 from triptych.loop.models import SCRIPTED, Plan, check_plan, plan_for_ticket, plan_for_triage, resolve_model
 from triptych.loop.prompts import ticket_prompt
 from triptych.loop.triage import LIMITS as TRIAGE_LIMITS
 from triptych.loop.triage import build_triage_agent
 from triptych.loop.witness import Witness
 from triptych.records import Resolution, Spending, Ticket, TicketReport, Triage
-from triptych.runtime.agents import added, build_durable, run_durable
+from triptych.runtime.agents import AgentOutcome, added, build_durable, run_durable, spent_by
 from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.budget import Budget
+from triptych.runtime.results import seconds_since_it_began
 from triptych.settings import Settings
 
 
@@ -84,34 +86,29 @@ class _Work:
         )
 
     async def resolve(self, deps: Any) -> Resolution:
-        triaged = await run_durable(
-            self._triage_agent, ticket_prompt(self.ticket), deps=None, limits=TRIAGE_LIMITS, budget=self.budget
-        )
+        triaged = await self._run(self._triage_agent, TRIAGE_LIMITS, deps=None)
         triage: Triage = triaged.output
         self.triage = triage
-        self.spent = triaged.spending
         self.seconds_to_first_token = triaged.seconds_to_first_token
         if not triage.needs_agent:
             return Resolution(outcome="resolved", answer=triage.answer)
+        return (await self._run(self._agent, self.module.LIMITS, deps=deps, policy=self.policy)).output
+
+    async def _run(
+        self, agent: Agent[Any, Any], limits: Limits, *, deps: Any, policy: ApprovalPolicy | None = None
+    ) -> AgentOutcome[Any]:
+        prompt = ticket_prompt(self.ticket)
         try:
-            handled = await run_durable(
-                self._agent,
-                ticket_prompt(self.ticket),
-                deps=deps,
-                limits=self.module.LIMITS,
-                policy=self.policy,
-                budget=self.budget,
-            )
+            done = await run_durable(agent, prompt, deps=deps, limits=limits, policy=policy, budget=self.budget)
         except LoopError as error:
-            self.spent = added(self.spent, _spent_by(error))
+            self.spent = added(self.spent, spent_by(error))
             raise
-        self.spent = added(self.spent, handled.spending)
-        return handled.output
+        self.spent = added(self.spent, done.spending)
+        return done
 
     def report(self, *, resolution: Resolution | None = None, error: LoopError | None = None) -> TicketReport:
         context = FlowRunContext.get()
         flow_run = context.flow_run if context is not None else None
-        started = flow_run.start_time.timestamp() if flow_run is not None and flow_run.start_time else time.time()
         return TicketReport(
             ticket_id=self.ticket.id,
             flow_run_id=str(flow_run.id) if flow_run is not None else "",
@@ -121,10 +118,5 @@ class _Work:
             error=None if error is None else f"{type(error).__name__}: {error}",
             spending=self.spent,
             seconds_to_first_token=self.seconds_to_first_token,
-            duration_seconds=max(0.0, time.time() - started),
+            duration_seconds=seconds_since_it_began(),
         )
-
-
-def _spent_by(error: LoopError) -> Spending:
-    usage: dict[str, Any] = getattr(error, "usage", {})
-    return Spending.model_validate({name: value for name, value in usage.items() if name in Spending.model_fields})

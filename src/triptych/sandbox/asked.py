@@ -38,6 +38,8 @@ class Run(_Asked):
     argv: tuple[Text, ...] = Field(min_length=1)
     env: dict[Name, Text] = Field(default_factory=dict)
     timeout_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    idle_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """It is ended when it has printed nothing for this long."""
 
     def size_bytes(self) -> int:
         """Return how much text it is."""
@@ -56,3 +58,18 @@ class Place(_Asked):
     """Where a file or a tree is read or written."""
 
     path: Path
+
+
+class Mark(_Asked):
+    """What is there now is what later changes are told against; see `hands.snapshots.Policy`."""
+
+    exclude: tuple[Annotated[Text, StringConstraints(min_length=1, max_length=256)], ...] = Field(max_length=200)
+    max_file_bytes: int = Field(ge=0)
+    max_bytes: int = Field(ge=0)
+    max_entries: int = Field(ge=0)
+
+
+class Since(_Asked):
+    """What has changed since an answer that the caller has."""
+
+    since: int = Field(ge=0)

@@ -34,8 +34,8 @@ class Sandbox:
 
     def __init__(self, client: Client, template: str) -> None:
         self._client = client
-        self._backend = HandsBackend(client, template=template)
-        self.workspace = Workspace(self._backend)
+        self.backend = HandsBackend(client, template=template)
+        self.workspace = Workspace(self.backend)
 
     @classmethod
     def create(cls, template: str, *, folder: Path | None = None, owner: str | None = None) -> Self:
@@ -54,7 +54,7 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._backend.working_dir()
+            await self.backend.working_dir()
         except BaseException:
             await self._client.close()
             raise
@@ -64,7 +64,7 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await asyncio.shield(self._backend.destroy())
+            await asyncio.shield(self.backend.destroy())
         finally:
             await self._client.close()
 
@@ -77,13 +77,13 @@ class Sandbox:
         timeout_seconds: float | None = None,
     ) -> CommandResult:
         """Run a command in the working directory; see `HandsBackend.run`."""
-        return await self._backend.run(command, shell=shell, env=env, timeout=timeout_seconds)
+        return await self.backend.run(command, shell=shell, env=env, timeout=timeout_seconds)
 
     async def clone(self, url: str, into: str, *, ref: str = "HEAD") -> None:
         """Put a git repository into a folder of the working directory.
 
         It is fetched here, outside the box, by this process's git and with its rights, and handed in as a bundle; the
-        box itself reaches no network.
+        box itself needs no egress for it.
 
         Args:
             url: A path or URL.
@@ -105,9 +105,15 @@ class Sandbox:
         if done.exit_code != 0:
             raise ConfigurationError(f"{url} at {ref} cannot be put into a box: {done.stderr.strip()}")
 
+    async def copy_in(self, archive: bytes, path: str) -> None:
+        """Lay a tar archive out in a folder of the box, over what is there."""
+        box = self.backend.ref
+        assert box is not None
+        await self._client.put(box.id, "tree", await self.workspace.resolve(path), archive)
+
     async def copy_out(self, path: str, to: Path) -> None:
         """Write a folder of the box as a tar archive; nothing in it is unpacked here."""
-        box = self._backend.ref
+        box = self.backend.ref
         assert box is not None
         with to.open("wb") as file:
             async with aclosing(self._client.get(box.id, "tree", await self.workspace.resolve(path))) as pieces:

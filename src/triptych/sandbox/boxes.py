@@ -12,6 +12,7 @@ from typing import Any
 
 from triptych.errors import ConfigurationError, SandboxUnavailable
 from triptych.sandbox.channel import BoxGone, Channel
+from triptych.sandbox.doors import Doors
 from triptych.sandbox.engine import Container, Engine
 from triptych.sandbox.policy import Template
 
@@ -67,11 +68,13 @@ class Boxes:
 
     Args:
         engine: Docker.
+        doors: The doors of those with egress.
         templates: Returns the templates in force, by name.
     """
 
-    def __init__(self, engine: Engine, templates: Callable[[], Mapping[str, Template]]) -> None:
+    def __init__(self, engine: Engine, doors: Doors, templates: Callable[[], Mapping[str, Template]]) -> None:
         self._engine = engine
+        self._doors = doors
         self._templates = templates
         self._boxes: dict[str, Box] = {}
         self._being_made: dict[str, int] = {}
@@ -113,6 +116,7 @@ class Boxes:
         """End a box and whatever runs in it."""
         self._boxes.pop(box.id, None)
         await box.channel.close()
+        await self._doors.close(box.id)
         await self._remove(box.container)
 
     async def adopt(self) -> None:
@@ -120,6 +124,7 @@ class Boxes:
         async with asyncio.TaskGroup() as group:
             for container in await self._engine.ours():
                 group.create_task(self._adopt(container))
+        self._doors.sweep(self._boxes)
 
     async def watch(self) -> None:
         """End the boxes whose time is over, for ever."""
@@ -157,16 +162,25 @@ class Boxes:
         templates = self._templates()
         if kind not in templates:
             there_are = ", ".join(sorted(templates)) or "none"
-            raise ConfigurationError(f"there is no sandbox template {kind!r}; there are: {there_are}")
+            raise ConfigurationError(
+                f"there is no sandbox template {kind!r}; there are: {there_are}. Where there is a block of that name, "
+                "the log of the recovery loop says why it cannot be used"
+            )
         return templates[kind]
 
     async def _create(self, kind: str, template: Template, owner: str) -> Box:
         name = secrets.token_hex(16)
-        container = await self._engine.create(template, {BOX: name, OWNER: owner, TEMPLATE: kind})
+        door = await self._doors.open(name, template.egress) if template.egress else None
+        try:
+            container = await self._engine.create(template, {BOX: name, OWNER: owner, TEMPLATE: kind}, door)
+        except BaseException:
+            await asyncio.shield(self._doors.close(name))
+            raise
         try:
             channel = Channel(await self._engine.start(container))
             await channel.open(template.lease_seconds)
         except BaseException as error:
+            await asyncio.shield(self._doors.close(name))
             await asyncio.shield(self._remove(container))
             if isinstance(error, BoxGone):
                 raise SandboxUnavailable(f"the box ended at once: {error}") from error
@@ -183,6 +197,8 @@ class Boxes:
                 raise BoxGone("it never ran")
             channel = Channel(await self._engine.attach(container.id))
             await channel.open(template.lease_seconds)
+            if template.egress:
+                await self._doors.reopen(labels[BOX], template.egress)
         except (BoxGone, ConfigurationError, SandboxUnavailable) as error:
             _log.info("container %s is removed: %s", container.id[:12], error)
             await self._remove(container.id)

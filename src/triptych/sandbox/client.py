@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import socket
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import httpx
 
@@ -28,13 +30,25 @@ class BoxLost(Exception):
     """The box is gone, for good."""
 
 
+EndedBy: TypeAlias = Literal["itself", "timeout", "idle", "output", "cancel"]
+
+
 class Ended(NamedTuple):
     """How a command ended."""
 
     exit_code: int
-    ended_by: Literal["itself", "timeout", "output", "cancel"]
-    stdout: bytes
-    stderr: bytes
+    ended_by: EndedBy
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+class Marked(NamedTuple):
+    """What a box says of its files."""
+
+    generation: int
+    tree: str
+    """The hash of all of them."""
+    entries: int
 
 
 class Client:
@@ -99,12 +113,64 @@ class Client:
         """End now what is over, whosever it is; return how many boxes that were."""
         return (await self._ask("POST", "/reap"))["ended"]
 
+    async def brains(self) -> list[dict[str, Any]]:
+        """Return the containers of brains: `container`, `flow_run_id`, and `made`, a Unix time."""
+        return await self._ask("GET", "/brains")
+
+    async def end_brain(self, container: str) -> None:
+        """End a brain's container; one that is gone already is fine."""
+        await self._ask("DELETE", f"/brains/{container}")
+
     async def run(self, box: str, argv: list[str], env: dict[str, str], timeout_seconds: float | None) -> Ended:
         """Run a command to its end. A caller that is cancelled ends it and all that it started."""
         asked = {"argv": argv, "env": env, "timeout_seconds": timeout_seconds}
         ended = await self._ask("POST", f"/boxes/{box}/run", json=asked)
         output = (base64.b64decode(ended[stream]) for stream in ("stdout", "stderr"))
         return Ended(ended["exit_code"], ended["ended_by"], *output)
+
+    async def stream(
+        self,
+        box: str,
+        argv: list[str],
+        env: dict[str, str],
+        *,
+        timeout_seconds: float | None,
+        idle_seconds: float | None,
+        hear: Callable[[int, bytes], None],
+    ) -> Ended:
+        """Run a command as `run` does, and hand its output on as it comes; return how it ended.
+
+        Args:
+            box: The box's id.
+            argv: The command.
+            env: Beside the template's.
+            timeout_seconds: It is ended after this.
+            idle_seconds: It is ended when it has printed nothing for this long.
+            hear: Called with 1 (stdout) or 2 (stderr) and what was printed. An error of its own ends the command.
+
+        Raises:
+            SandboxUnavailable: also where the box has no room to start it.
+        """
+        asked = {"argv": argv, "env": env, "timeout_seconds": timeout_seconds, "idle_seconds": idle_seconds}
+        try:
+            async with self._http.stream("POST", f"/boxes/{box}/stream", json=asked) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    raise _error(answer)
+                async for line in answer.aiter_lines():
+                    piece = json.loads(line)
+                    if "data" in piece:
+                        hear(piece["stream"], base64.b64decode(piece["data"]))
+                    elif "error" in piece:
+                        lost = piece["error"] == "gone"
+                        raise (BoxLost if lost else SandboxUnavailable)(piece["message"])
+                    else:
+                        return Ended(piece["exit_code"], piece["ended_by"])
+        except httpx.ConnectError as error:
+            raise self._unavailable(error) from error
+        except httpx.TransportError as error:
+            raise BoxLost("the box went away while a command ran in it") from error
+        raise BoxLost("the box went away while a command ran in it")
 
     async def file(self, box: str, operation: str, path: str) -> dict[str, Any]:
         """Do something about a path: `stat`, `list`, `make_dir`, `remove`, `exists` or `realpath`."""
@@ -113,11 +179,8 @@ class Client:
     async def get(self, box: str, what: Literal["content", "tree"], path: str) -> AsyncGenerator[bytes]:
         """Give a file's bytes, or a folder as a tar archive, in pieces."""
         try:
-            async with self._http.stream("GET", f"/boxes/{box}/{what}", params={"path": path}) as answer:
-                if answer.is_error:
-                    await answer.aread()
-                    raise _error(answer)
-                async for data in answer.aiter_raw():
+            async with aclosing(self._stream(f"/boxes/{box}/{what}", {"path": path})) as pieces:
+                async for data in pieces:
                     yield data
         except httpx.ConnectError as error:
             raise self._unavailable(error) from error
@@ -129,6 +192,34 @@ class Client:
     ) -> None:
         """Write a file, or lay a tar archive out in a folder."""
         await self._ask("PUT", f"/boxes/{box}/{what}", params={"path": path}, content=content)
+
+    async def mark(self, box: str, policy: dict[str, Any]) -> Marked:
+        """Have a box tell its changes from what its working directory is now; see `hands.snapshots.Policy`."""
+        return Marked(**await self._ask("POST", f"/boxes/{box}/mark", json=policy))
+
+    async def changes(self, box: str, since: int) -> AsyncGenerator[bytes]:
+        """Give what has changed since the mark, in pieces: new contents, and a last line that says what they are.
+
+        `SandboxUnavailable` is also an answer that broke off: the same may be asked again.
+        """
+        try:
+            async with aclosing(self._stream(f"/boxes/{box}/changes", {"since": str(since)})) as pieces:
+                async for data in pieces:
+                    yield data
+        except httpx.TransportError as error:
+            raise self._unavailable(error) from error
+
+    async def lay(self, box: str, content: bytes) -> Marked:
+        """Bring the files of a box that was just marked to what `changes` has told of another one."""
+        return Marked(**await self._ask("PUT", f"/boxes/{box}/changes", content=content))
+
+    async def _stream(self, path: str, params: dict[str, str]) -> AsyncGenerator[bytes]:
+        async with self._http.stream("GET", path, params=params) as answer:
+            if answer.is_error:
+                await answer.aread()
+                raise _error(answer)
+            async for data in answer.aiter_raw():
+                yield data
 
     async def _ask(self, method: str, path: str, **more: Any) -> Any:
         try:

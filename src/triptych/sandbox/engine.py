@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -16,19 +17,22 @@ import aiohttp
 from triptych.errors import ConfigurationError, SandboxUnavailable
 from triptych.sandbox import hands
 from triptych.sandbox.channel import Stream
+from triptych.sandbox.doors import INSIDE, SOCKET, environment
+from triptych.sandbox.hands.tunnel import PORT
+from triptych.sandbox.labels import HANDS
 from triptych.sandbox.policy import ROOT, USER_ID, Template
 
-LABEL = "triptych.hands"
-"""Marks our containers; its value says whose: a broker's."""
 _MIB = 1024 * 1024
 
 
 class Container(NamedTuple):
-    """A container of hands, as Docker knows it."""
+    """A container of ours, as Docker knows it."""
 
     id: str
     labels: Mapping[str, str]
     is_running: bool
+    made: float
+    """Unix time."""
 
 
 class Engine:
@@ -39,7 +43,7 @@ class Engine:
     """
 
     def __init__(self, owner: str) -> None:
-        self._owner = owner
+        self.owner = owner
         self._docker = aiodocker.Docker()
 
     async def __aenter__(self) -> Self:
@@ -50,8 +54,13 @@ class Engine:
     ) -> None:
         await self._docker.close()
 
-    async def create(self, template: Template, labels: Mapping[str, str]) -> str:
+    async def create(self, template: Template, labels: Mapping[str, str], door: Path | None = None) -> str:
         """Make a container that is not started yet; return its id.
+
+        Args:
+            template: What it may be.
+            labels: To know it by.
+            door: The folder of its door, where it has egress.
 
         Raises:
             ConfigurationError: the image is not here, or would give a box more than its template says.
@@ -59,7 +68,7 @@ class Engine:
         """
         await self._check(template.image)
         try:
-            container = await self._docker.containers.create(self._config(template, labels))
+            container = await self._docker.containers.create(self._config(template, labels, door))
         except (aiodocker.DockerError, aiohttp.ClientError, OSError) as error:
             raise SandboxUnavailable(f"Docker could not make a box: {error}") from error
         return container.id
@@ -91,18 +100,18 @@ class Engine:
             raise SandboxUnavailable(f"Docker could not attach to a box: {error}") from error
         return stream
 
-    async def ours(self) -> list[Container]:
-        """Return every container of this broker, running or not.
+    async def ours(self, label: str = HANDS) -> list[Container]:
+        """Return every container of this broker, running or not: of hands, or by another label.
 
         Raises:
             SandboxUnavailable: Docker does not answer.
         """
-        filters = {"label": [f"{LABEL}={self._owner}"]}
+        filters = {"label": [f"{label}={self.owner}"]}
         try:
             found = await self._docker.containers.list(all=True, filters=filters)
         except (aiodocker.DockerError, aiohttp.ClientError, OSError) as error:
             raise SandboxUnavailable(f"Docker does not answer: {error}") from error
-        return [Container(each.id, each["Labels"], each["State"] == "running") for each in found]
+        return [Container(each.id, each["Labels"], each["State"] == "running", each["Created"]) for each in found]
 
     async def remove(self, container: str) -> None:
         """End a container and remove it, with its volumes; one that is gone already is fine.
@@ -134,6 +143,8 @@ class Engine:
             if error.status == 404:
                 return None
             raise SandboxUnavailable(f"Docker does not answer: {error}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise SandboxUnavailable(f"Docker does not answer: {error}") from error
         return found["Config"]["Labels"] or {}
 
     async def _check(self, image: str) -> None:
@@ -152,12 +163,13 @@ class Engine:
             # They would be writable, on this machine's disk, and without a limit.
             raise ConfigurationError(f"the image {image} declares volumes ({', '.join(volumes)}): build one without")
 
-    def _config(self, template: Template, labels: Mapping[str, str]) -> dict[str, Any]:
+    def _config(self, template: Template, labels: Mapping[str, str], door: Path | None) -> dict[str, Any]:
         owned = f"uid={USER_ID},gid={USER_ID},nosuid,nodev,exec"
         memory = (template.memory_mib + template.disk_mib + template.tmp_mib) * _MIB
         program = {
             "root": ROOT,
-            "env": {"HOME": "/tmp", **template.env},
+            "env": {"HOME": "/tmp", **(environment(PORT, template.egress) if door else {}), **template.env},
+            "door": f"{INSIDE}/{SOCKET}" if door else None,
             "lease_seconds": template.lease_seconds,
             "lifetime_seconds": template.lifetime_seconds,
         }
@@ -168,7 +180,7 @@ class Engine:
             "User": f"{USER_ID}:{USER_ID}",
             "WorkingDir": ROOT,
             "Hostname": "hands",
-            "Labels": {**labels, LABEL: self._owner},
+            "Labels": {**labels, HANDS: self.owner},
             "OpenStdin": True,
             # A broker that is started again attaches again.
             "StdinOnce": False,
@@ -189,6 +201,7 @@ class Engine:
                     ROOT: f"size={template.disk_mib}m,mode=0755,{owned}",
                     "/tmp": f"size={template.tmp_mib}m,mode=1777,{owned}",
                 },
+                "Mounts": [{"Type": "bind", "Source": str(door), "Target": INSIDE, "ReadOnly": True}] if door else [],
                 "IpcMode": "private",
                 "CgroupnsMode": "private",
                 # A dump of a crash would be written by the machine's own root.

@@ -6,22 +6,43 @@ import contextlib
 import importlib.util
 import os
 import secrets
-import socket
 from pathlib import Path
+
+from triptych.sandbox.docker import docker_lacks, listens
 
 MAX_PATH_BYTES = 107
 """Of a socket, on Linux."""
-_DOCKER = "unix:///var/run/docker.sock"
 
 
 def socket_path(folder: Path) -> Path:
-    """Return where a broker listens. What holds the socket holds nothing else: a brain's container sees it."""
+    """Return where a broker listens to processes of this machine; for a brain in its container, to that brain."""
     return folder / "socket" / "broker.sock"
+
+
+def brains_socket_path(folder: Path) -> Path:
+    """Return where a broker listens to brains; a brain's container sees it, and it alone, at `socket_path`."""
+    return folder / "brains" / "broker.sock"
+
+
+def forwards_path(folder: Path) -> Path:
+    """Return the folder of the sockets that lead to this machine's own services; see `forwards`."""
+    # Short, so that the longest of them fits wherever the broker's own socket does.
+    return folder / "ports"
 
 
 def templates_path(folder: Path) -> Path:
     """Return the file of the templates in force; see `policy.load`."""
     return folder / "templates.json"
+
+
+def egress_path(folder: Path) -> Path:
+    """Return the folder of the boxes' sockets to the proxy, and of the proxy's own certificate authority."""
+    return folder / "egress"
+
+
+def secrets_path(folder: Path) -> Path:
+    """Return the folder of the credentials that the proxy sets; see `policy.Egress`."""
+    return folder / "secrets"
 
 
 def identity(folder: Path) -> str:
@@ -34,7 +55,7 @@ def identity(folder: Path) -> str:
 
 def answers(folder: Path) -> bool:
     """Whether a broker listens."""
-    return _listens(socket_path(folder))
+    return listens(str(socket_path(folder)))
 
 
 def broker_lacks(folder: Path) -> str | None:
@@ -43,12 +64,4 @@ def broker_lacks(folder: Path) -> str | None:
         return f"{socket_path(folder)} is too long for a socket: name a shorter TRIPTYCH_HOME"
     if importlib.util.find_spec("aiodocker") is None:
         return "its packages are not installed: pip install 'triptych[sandbox]'"
-    docker = os.environ.get("DOCKER_HOST", _DOCKER)
-    if docker.startswith("unix://") and not _listens(Path(docker.removeprefix("unix://"))):
-        return f"no Docker Engine answers at {docker}: install one and start it"
-    return None
-
-
-def _listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as caller:
-        return caller.connect_ex(str(path)) == 0
+    return docker_lacks()

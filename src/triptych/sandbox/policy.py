@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from triptych.errors import ConfigurationError
 
@@ -13,6 +16,47 @@ USER_ID = 10001
 """Of everything that runs in a box."""
 ROOT = "/workspace"
 """The working directory in a box."""
+
+
+_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
+_NOT_TO_BE_SET = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding"}
+
+
+class Egress(BaseModel):
+    """One place outside that a box may reach, through the proxy and never by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(min_length=1, max_length=253)
+    """A DNS name in lower case, exactly, or an address. A name that leads to an address of this machine, its network
+    or its cloud is refused; whoever means such an address writes it here."""
+    port: int = Field(default=443, ge=1, le=65535)
+    scheme: Literal["https", "http"] = "https"
+    header: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
+    """A request header that the proxy sets, whatever the box sent: `Authorization`, say. Needs `secret`."""
+    secret: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    """The file in the broker's folder `secrets` that holds the header's value, whole. It never comes into a box."""
+
+    @field_validator("host")
+    @classmethod
+    def _is_exact(cls, host: str) -> str:
+        try:
+            is_exact = str(ipaddress.ip_address(host)) == host
+        except ValueError:
+            is_exact = _NAME.fullmatch(host) is not None
+        if not is_exact:
+            raise ValueError("neither a DNS name in lower case, without wildcards, nor an address as it is written")
+        return host
+
+    @model_validator(mode="after")
+    def _has_both_or_neither(self) -> Self:
+        if (self.header is None) != (self.secret is None):
+            raise ValueError("`header` and `secret` go together")
+        if self.header is not None:
+            name = self.header.lower()
+            if name in _NOT_TO_BE_SET or name.startswith("proxy-") or name == "upgrade":
+                raise ValueError(f"the header {self.header} is none that holds a credential")
+        return self
 
 
 class Template(BaseModel):
@@ -42,6 +86,8 @@ class Template(BaseModel):
     """So many of this kind at once."""
     env: Mapping[str, str] = Field(default_factory=dict)
     """Of every command. Everything in a box can read it: no secret belongs here."""
+    egress: tuple[Egress, ...] = ()
+    """What it may reach outside; by default nothing at all."""
 
 
 _TEMPLATES = TypeAdapter(dict[str, Template])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 from pydantic_ai.workspaces import (
@@ -21,8 +22,8 @@ from pydantic_ai.workspaces import (
     WorkspaceUnavailableError,
 )
 
-from triptych.errors import ConfigurationError
-from triptych.sandbox.client import BoxLost, Client
+from triptych.errors import ConfigurationError, SandboxUnavailable
+from triptych.sandbox.client import BoxLost, Client, Ended
 from triptych.sandbox.policy import ROOT
 
 PROVIDER = "triptych"
@@ -41,9 +42,18 @@ class HandsBackend(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Suppo
         client: The broker's.
         template: The kind of a box that is to be made.
         ref: A box that is there already.
+        prepare: Called with the id of a box that has just been made, before anything else is done in it. A box that
+            cannot be prepared is ended.
     """
 
-    def __init__(self, client: Client, *, template: str | None = None, ref: WorkspaceRef | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        template: str | None = None,
+        ref: WorkspaceRef | None = None,
+        prepare: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         if (template is None) == (ref is None):
             raise ConfigurationError("a box is made from a `template`, or reached by its `ref`: give one of them")
         if ref is not None and ref.provider != PROVIDER:
@@ -51,8 +61,11 @@ class HandsBackend(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Suppo
         self._client = client
         self._template = template
         self._ref = ref
+        self._prepare = prepare
         self._is_ready = False
         self._making = anyio.Lock()
+        self.is_lost = False
+        """Whether the box was found to be gone, whatever became of that error on its way."""
 
     @property
     def ref(self) -> WorkspaceRef | None:
@@ -68,6 +81,14 @@ class HandsBackend(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Suppo
         """End the box; one that was never made, or is gone, is fine."""
         if self._ref is not None:
             await self._client.destroy(self._ref.id)
+
+    async def discard(self) -> None:
+        """End the box; the next use makes another one. What is gone already, or out of reach, ends by itself."""
+        box, self._ref = self._ref, None
+        self._is_ready = self.is_lost = False
+        if box is not None:
+            with anyio.CancelScope(shield=True), contextlib.suppress(SandboxUnavailable):
+                await self._client.destroy(box.id)
 
     async def run(
         self,
@@ -98,6 +119,21 @@ class HandsBackend(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Suppo
             message = f"it was ended after {size} bytes of output"
             raise WorkspaceOutputLimitError(message, limit=size, stdout=stdout, stderr=stderr)
         return CommandResult(exit_code=ended.exit_code, stdout=stdout, stderr=stderr)
+
+    async def stream(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: float | None,
+        idle_timeout: float | None,
+        hear: Callable[[int, bytes], None],
+    ) -> Ended:
+        """Run a command and hand its output on as it comes; see `Client.stream`. How it ended is no error here."""
+        async with self._using() as box:
+            return await self._client.stream(
+                box, list(argv), dict(env), timeout_seconds=timeout, idle_seconds=idle_timeout, hear=hear
+            )
 
     async def read_bytes(self, path: str) -> bytes:
         """Return a file's bytes."""
@@ -147,9 +183,15 @@ class HandsBackend(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Suppo
     @asynccontextmanager
     async def _using(self) -> AsyncGenerator[str]:
         box = await self._box()
-        try:
+        with self._noting_its_loss():
             yield box
+
+    @contextmanager
+    def _noting_its_loss(self) -> Generator[None]:
+        try:
+            yield
         except BoxLost as error:
+            self.is_lost = True
             raise WorkspaceUnavailableError(str(error)) from error
 
     async def _box(self) -> str:
@@ -162,14 +204,23 @@ class HandsBackend(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Suppo
         return self._ref.id
 
     async def _make_ready(self) -> None:
-        if self._ref is None:
-            assert self._template is not None
-            # One that is made while its caller is cancelled would be nobody's.
-            with anyio.CancelScope(shield=True):
-                self._ref = WorkspaceRef(provider=PROVIDER, id=await self._client.create(self._template))
-        else:
-            try:
+        with self._noting_its_loss():
+            if self._ref is not None:
                 self._client.keep_alive(self._ref.id, await self._client.renew(self._ref.id))
-            except BoxLost as error:
-                raise WorkspaceUnavailableError(str(error)) from error
+            else:
+                assert self._template is not None
+                # One that is made while its caller is cancelled would be nobody's.
+                with anyio.CancelScope(shield=True):
+                    self._ref = WorkspaceRef(provider=PROVIDER, id=await self._client.create(self._template))
+                await self._be_prepared()
         self._is_ready = True
+
+    async def _be_prepared(self) -> None:
+        if self._prepare is None or self._ref is None:
+            return
+        try:
+            await self._prepare(self._ref.id)
+        except BaseException:
+            # Half prepared is not prepared.
+            await self.discard()
+            raise

@@ -8,6 +8,7 @@ import os
 import subprocess
 import textwrap
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.components.sandbox import KIND, Broker
-from tests.e2e.hands.boxes import box, containers_of, docker, everything_of_docker, inspect
+from tests.e2e.hands.boxes import box, containers_of, docker, everything_of_docker, identity_of, inspect
 from triptych.errors import ConfigurationError, SandboxUnavailable
 from triptych.sandbox.box import Sandbox
 from triptych.sandbox.client import BoxLost, Client
-from triptych.sandbox.folder import templates_path
+from triptych.sandbox.folder import brains_socket_path, templates_path
 from triptych.sandbox.policy import Template, load
+from triptych.sandbox.snapshots import SnapshotPolicy
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("docker_alone")]
 
@@ -71,7 +73,7 @@ async def test_what_is_sent_at_random_gets_nothing(http: httpx.AsyncClient, brok
         loop = asyncio.get_running_loop()
 
         @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-        @given(body=JSON, what=st.sampled_from(["run", "files", "content", "tree"]), path=PATHS)
+        @given(body=JSON, what=st.sampled_from(["run", "files", "content", "tree", "mark", "changes"]), path=PATHS)
         def fuzz(body: Any, what: str, path: str) -> None:
             asyncio.run_coroutine_threadsafe(send(body, what, path.replace("\0", "%00")), loop).result(60)
 
@@ -101,6 +103,8 @@ async def test_another_owners_box_is_none(broker: Broker) -> None:
                 max_.run(seen["id"], ["cat", "diary"], {}, None),
                 max_.file(seen["id"], "stat", "/workspace/diary"),
                 max_.put(seen["id"], "content", "/workspace/diary", b"x"),
+                max_.mark(seen["id"], SnapshotPolicy().told()),
+                max_.lay(seen["id"], b"{}\n"),
                 max_.renew(seen["id"]),
             ):
                 with pytest.raises(BoxLost):
@@ -152,18 +156,23 @@ CALLER = """
 """
 
 
-def from_container(broker: Broker, template: Template, *labels: str) -> list[Any]:
-    """Ask from a container that has the broker's socket, with these labels."""
-    more = [word for label in labels for word in ("--label", label)]
-    command = ["run", "--rm", "--network", "none", "--volume", f"{broker.socket.parent}:/broker", *more]
-    program = ["python3", "-c", textwrap.dedent(CALLER), "/broker/broker.sock"]
-    (line,) = docker(*command, template.image, *program)
+def from_container(
+    broker: Broker, template: Template, *labels: str, socket: Path | None = None, program: str = CALLER
+) -> list[Any]:
+    """Ask from a container that sees the brains' socket, or another, with these labels."""
+    seen = socket or brains_socket_path(broker.folder)
+    more = [word for label in labels for word in ("--label", label.replace("OURS", identity_of(broker)))]
+    command = ["run", "--rm", "--network", "none", "--volume", f"{seen.parent}:/broker", *more]
+    (line,) = docker(*command, template.image, "python3", "-c", textwrap.dedent(program), "/broker/broker.sock")
     return json.loads(line)
+
+
+BRAIN = ("triptych.brain=OURS", "io.prefect.flow-run-id=run-1")
 
 
 async def test_a_brains_container_is_its_run_whatever_it_says(broker: Broker, template: Template) -> None:
     async with box(broker, owner="mia"):
-        answers = from_container(broker, template, "triptych.brain=1", "io.prefect.flow-run-id=run-1")
+        answers = from_container(broker, template, *BRAIN)
         (made, listed, reaped, ended) = answers
         assert made[0] == 201
         # It says that it is Mia, and sees nothing of hers.
@@ -176,9 +185,10 @@ async def test_a_brains_container_is_its_run_whatever_it_says(broker: Broker, te
     "labels",
     [
         (),
-        ("triptych.brain=1",),
+        ("triptych.brain=OURS",),
         ("io.prefect.flow-run-id=run-1",),
-        ("triptych.brain=1", "io.prefect.flow-run-id=run-1", "triptych.hands=x"),
+        ("triptych.brain=another-home", "io.prefect.flow-run-id=run-1"),
+        (*BRAIN, "triptych.hands=x"),
     ],
 )
 def test_any_other_container_is_a_stranger(broker: Broker, template: Template, labels: tuple[str, ...]) -> None:
@@ -186,6 +196,67 @@ def test_any_other_container_is_a_stranger(broker: Broker, template: Template, l
     answers = from_container(broker, template, *labels)
     assert [status for status, _ in answers] == [403] * 4
     assert containers_of(broker) == before
+
+
+def test_no_container_is_ever_this_machine(broker: Broker, template: Template) -> None:
+    answers = from_container(broker, template, *BRAIN, socket=broker.socket)
+    assert [status for status, _ in answers] == [403] * 4
+
+
+async def test_this_machine_is_no_brain(broker: Broker) -> None:
+    client = Client(brains_socket_path(broker.folder))
+    try:
+        with pytest.raises(ConfigurationError, match="for brains in their containers"):
+            await client.boxes()
+    finally:
+        await client.close()
+
+
+HANDED_ON = """
+    import json, os, socket, sys
+    def ask(caller, path):
+        caller.sendall(f"GET {path} HTTP/1.1\\r\\nHost: b\\r\\nContent-Length: 0\\r\\n\\r\\n".encode())
+        return int(caller.recv(65536).split()[1])
+    mine, its = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        caller = socket.socket(socket.AF_UNIX)
+        caller.connect(sys.argv[1])
+        socket.send_fds(its, [b"x"], [caller.fileno()])
+        its.recv(1)
+        os._exit(0)
+    _, (given,), _, _ = socket.recv_fds(mine, 1, 1)
+    caller = socket.socket(fileno=given)
+    told = [ask(caller, "/boxes")]
+    mine.send(b"x")
+    # From now on its number may be anybody's.
+    os.waitpid(child, 0)
+    print(json.dumps([*told, ask(caller, "/boxes"), ask(caller, "/brains")]))
+"""
+
+
+def test_a_connection_that_was_handed_on_is_whose_it_was(broker: Broker, template: Template) -> None:
+    # Not a host's, and not unknown either: it was looked up when it was made.
+    assert from_container(broker, template, *BRAIN, program=HANDED_ON) == [200, 200, 403]
+
+
+MANY = """
+    import json, socket, sys
+    def ask():
+        caller = socket.socket(socket.AF_UNIX)
+        caller.settimeout(20)
+        caller.connect(sys.argv[1])
+        caller.sendall(b"GET /boxes HTTP/1.1\\r\\nHost: b\\r\\nContent-Length: 0\\r\\n\\r\\n")
+        return caller, int(caller.recv(65536).split()[1])
+    held = [ask() for _ in range(300)]
+    print(json.dumps([sum(status == 200 for _, status in held), sum(status == 403 for _, status in held)]))
+"""
+
+
+async def test_a_brain_with_many_connections_keeps_nobody_else_out(broker: Broker, template: Template) -> None:
+    assert from_container(broker, template, *BRAIN, program=MANY) == [256, 44]
+    async with box(broker, owner="mia") as made:
+        assert (await made.run(["true"])).exit_code == 0
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="component docker is missing: only root can be somebody else here")

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.components import require
 from tests.components.sandbox import KIND
 from tests.e2e.hands.boxes import docker
 from tests.e2e.stack import Home, Up, poll
@@ -56,6 +57,25 @@ def test_a_policy_that_cannot_be_makes_no_box_and_says_why(up: Up) -> None:
     log = up.folder / "logs" / "recovery.log"
     poll("the reason", lambda: "memory_mib: Input should be greater than or equal to 64" in log.read_text())
     up.patch(f"block_documents/{document(up)['id']}", {"data": {"memory_mib": 512}})
+    poll("its box", lambda: not asyncio.run(is_refused(up)))
+
+
+async def has_door(up: Up) -> bool:
+    async with sandbox(up) as made:
+        return await made.workspace.exists("/run/egress/s")
+
+
+def test_egress_is_edited_there_as_well(up: Up) -> None:
+    require("egress")
+    assert not asyncio.run(has_door(up))
+    rules = [{"host": "api.example.com", "header": "Authorization", "secret": "example"}]
+    up.patch(f"block_documents/{document(up)['id']}", {"data": {"egress": rules}})
+    poll("its door", lambda: asyncio.run(has_door(up)))
+    up.patch(f"block_documents/{document(up)['id']}", {"data": {"egress": [{"host": "*"}]}})
+    poll("its refusal", lambda: asyncio.run(is_refused(up)))
+    log = up.folder / "logs" / "recovery.log"
+    poll("the reason", lambda: "egress.0.host: Value error, neither a DNS name" in log.read_text())
+    up.patch(f"block_documents/{document(up)['id']}", {"data": {"egress": []}})
     poll("its box", lambda: not asyncio.run(is_refused(up)))
 
 

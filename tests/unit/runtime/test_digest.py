@@ -57,6 +57,16 @@ def test_anything_has_a_digest(value: object) -> None:
     assert digest_of(value) == digest_of(value)
 
 
+def test_what_pydantic_ai_makes_up_anew_for_a_capability_without_an_id_does_not_count() -> None:
+    def digests(capability_id: str | None) -> list[InputDigest]:
+        made = parameters(function_tools=[tool("shell", capability_id=capability_id)])
+        return list(static_parts("model", [], None, made))
+
+    assert digests("<file_system:c71a56>") == digests("<file_system:7bb90f>")
+    assert digests("<file_system:c71a56>") != digests("<shell:c71a56>")
+    assert digests("mine:c71a56") != digests("mine:7bb90f")
+
+
 @pytest.mark.parametrize("message", [a_request(), a_response()], ids=["request", "response"])
 def test_a_message_has_the_same_digest_before_and_after_it_was_json(message: ModelMessage) -> None:
     again = MESSAGES.validate_json(MESSAGES.dump_json([message]))[0]

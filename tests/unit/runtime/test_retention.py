@@ -65,7 +65,7 @@ async def pruned(store: CheckpointStore, *, days: float = 0, states: tuple[Ended
 
 
 async def _objects(store: CheckpointStore) -> list[str]:
-    roots = ("checkpoints", "executions", "begun", "results", "approvals", "pruned")
+    roots = ("checkpoints", "files", "executions", "begun", "results", "approvals", "pruned")
     return [key for root in roots for key in await store.keys(root)]
 
 
@@ -77,7 +77,7 @@ async def _set(run: UUID, state: State[Any], **changes: Any) -> None:
 
 
 async def two_executions(runs: DurableRuns) -> UUID:
-    """A run with checkpoints of two executions, a begun call, a result, and an entry in the ledger."""
+    """A run with checkpoints of two executions, a begun call, a snapshot, a result, and an entry in the ledger."""
     dying = [True]
 
     def send(to: str) -> str:
@@ -93,6 +93,7 @@ async def two_executions(runs: DurableRuns) -> UUID:
     first = await runs.execute(body)
     dying.clear()
     await runs.execute(body, first.flow_run_id)
+    await runs.store.write(f"files/{first.flow_run_id}/small-0/0001-tool-send.1", b"{}")
     asked = request(flow_run_id=str(first.flow_run_id))
     await Ledger(runs.store).write_request(asked)
     return first.flow_run_id
@@ -108,7 +109,8 @@ async def one_step(runs: DurableRuns) -> UUID:
 async def test_all_that_a_run_left_is_removed_but_for_the_ledger(runs: DurableRuns) -> None:
     run = await two_executions(runs)
     before = await _objects(runs.store)
-    assert {key.split("/")[0] for key in before} == {"checkpoints", "executions", "begun", "results", "approvals"}
+    roots = {"checkpoints", "files", "executions", "begun", "results", "approvals"}
+    assert {key.split("/")[0] for key in before} == roots
     executions = {key.rsplit(".", 2)[1] for key in before if key.startswith("checkpoints/")}
     assert executions == {"1", "2"}
     kept = [key for key in before if key.startswith("approvals/")]
@@ -129,6 +131,21 @@ async def test_all_that_a_run_left_is_removed_but_for_the_ledger(runs: DurableRu
     # There is nothing left to do.
     assert (await pruned(runs.store)).runs == ()
     assert await _record(runs.store, run) == record
+
+
+async def test_what_was_spent_goes_by_its_day_and_never_todays(runs: DurableRuns) -> None:
+    await one_step(runs)
+    (todays,) = await runs.store.keys("spending")
+    today = datetime.now(UTC).date()
+    yesterdays, older = (f"spending/{today - timedelta(days=days)}/a/flow/1-2-3-4" for days in (1, 3))
+    for key in (yesterdays, older, "spending/README.txt"):
+        await runs.store.write(key, b"{}")
+    assert (await pruned(runs.store, days=2)).spending == 1
+    assert await runs.store.keys("spending") == sorted(["spending/README.txt", yesterdays, todays])
+    looked = await prune(runs.store, Retention(datetime.now(UTC) + timedelta(days=9)), is_dry_run=True)
+    assert looked.spending == 1
+    assert len((await pruned(runs.store)).runs) == 1
+    assert await runs.store.keys("spending") == sorted(["spending/README.txt", todays])
 
 
 async def test_a_dry_run_removes_nothing(runs: DurableRuns) -> None:

@@ -1,4 +1,4 @@
-"""What the `scripted` model plays: a `Plan`, and how a ticket's recorded actions become one."""
+"""What the `scripted` model plays: a `Plan`, and how recorded actions, of a ticket or a fix task, become one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from triptych.errors import ConfigurationError
+from triptych.fixes import FixTask
 from triptych.records import PlannedCall, Resolution, Ticket, Triage
 
 
@@ -106,6 +107,26 @@ def plan_for_triage(ticket: Ticket) -> Plan:
         answer="" if actions else _answer("Thank you for your message.", ticket),
     )
     return Plan(final=triage.model_dump(exclude={"schema_version"}))
+
+
+def plan_for_fix(task: FixTask) -> Plan:
+    """The plan for the coding agent: the task's recorded actions, one a turn, then its `Fix`.
+
+    Args:
+        task: With a `plan`.
+
+    Raises:
+        ConfigurationError: The task has none. The operator sees it.
+    """
+    if task.plan is None:
+        raise ConfigurationError(
+            f"the scripted model has no plan for task {task.name}: set TRIPTYCH_MODEL to a real model (and its key), "
+            "or give the task a `plan`"
+        )
+    return Plan(
+        turns=tuple(Turn(text=call.says, calls=(call,)) for call in task.plan.actions),
+        final=task.plan.fix.model_dump(exclude={"schema_version"}),
+    )
 
 
 def _actions(ticket: Ticket) -> tuple[PlannedCall, ...]:

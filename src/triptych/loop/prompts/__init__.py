@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from triptych.errors import ConfigurationError
+from triptych.fixes import FixTask
 from triptych.records import Ticket
 
 
@@ -33,3 +34,12 @@ def ticket_prompt(ticket: Ticket) -> str:
     """
     sender = "unknown" if ticket.user_id is None else ticket.user_id
     return f"Ticket {ticket.id}. Customer id given with it: {sender}.\n\n{ticket.instruction}"
+
+
+def fix_prompt(task: FixTask) -> str:
+    """What a coding agent is asked, ours or yours: the instruction, and how the tests are run. Never the recorded plan.
+
+    Args:
+        task: The change that is wanted.
+    """
+    return f"{task.instruction.strip()}\n\nThe tests are run with:\n\n    {task.test.strip()}"

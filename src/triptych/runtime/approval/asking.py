@@ -14,6 +14,7 @@ from uuid import UUID
 from prefect.context import FlowRunContext
 from pydantic_ai import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 from pydantic_ai.messages import ToolCallPart
+from pydantic_ai.usage import RunUsage
 
 from triptych.errors import ApprovalExpired, ConfigurationError, LoopError
 from triptych.loop.approvals import Ask, approved
@@ -23,6 +24,7 @@ from triptych.runtime.approval.judging import Answer, Refused, expired, is_plain
 from triptych.runtime.approval.ledger import Ledger
 from triptych.runtime.approval.policy import ApprovalPolicy
 from triptych.runtime.approval.waiting import answer_to, attempts, wait
+from triptych.runtime.budget import require_budget
 from triptych.runtime.digest import digest_of
 from triptych.runtime.journal import Execution, current_execution
 from triptych.runtime.ownership import RecordEnds, require
@@ -34,11 +36,15 @@ class Caller(NamedTuple):
     agent: str
     conversation_id: str
     words: str
-    """The customer's."""
+    """What the agent was told: the customer's words, say."""
     explanation: str
     """What the agent said with its calls."""
     parameters: dict[str, dict[str, Any]]
     """The JSON schema of each tool, by its name."""
+    usage: RunUsage
+    """What the agent run has used so far."""
+    change: str = ""
+    """What its call would change, as a person reads it."""
 
 
 class Answers(NamedTuple):
@@ -59,6 +65,7 @@ async def decide(requests: DeferredToolRequests, caller: Caller, policy: Approva
         settled: The ids of the requests that earlier rounds of this agent run settled; these are added.
 
     Raises:
+        BudgetExceeded: a person would have to be asked, and the budget is spent.
         LoopError: a call that was approved asks about the same again.
         ApprovalExpired: nobody answered, and the policy says fail. The operator sees it as the run's failure.
         ConfigurationError: outside a flow, or for calls that something else executes.
@@ -139,6 +146,7 @@ class _Desk:
             fingerprint=fingerprint,
             why=ask.why,
             explanation=self.caller.explanation,
+            change=self.caller.change,
             amount_usd=ask.amount_usd,
             words=self.caller.words,
             asked_of=self.policy.ask,
@@ -153,6 +161,8 @@ class _Desk:
         """Return the request as it was first recorded, with the policy that was in force then."""
         recorded = await self.ledger.request(request.flow_run_id, request.id)
         if recorded is None:
+            # Whatever the answer is, a run whose budget is spent could do nothing with it.
+            await require_budget(self.execution, self.caller.usage)
             await self.ledger.write_request(request)
         return recorded or request
 

@@ -10,11 +10,15 @@ import html
 import json
 import textwrap
 import unicodedata
+from collections.abc import Iterator
 
 from triptych.records import ApprovalDecision, ApprovalRequest
 
-_wrap = textwrap.TextWrapper(width=54, replace_whitespace=False, drop_whitespace=False, expand_tabs=False).wrap
+_WIDTH = 54
 """The dialogs of both versions of the UI show that much of a line of code."""
+_wrap = textwrap.TextWrapper(width=_WIDTH, replace_whitespace=False, drop_whitespace=False, expand_tabs=False).wrap
+GOES_ON = "\u21aa"
+"""Begins what goes on of a line of a diff, and no line of a diff: what is added is never taken for what is removed."""
 MOST_CHARACTERS = 8_000
 """Of one block. A page that has to be scrolled for minutes hides what it says."""
 _OTHERWISE = {
@@ -54,12 +58,13 @@ def page(request: ApprovalRequest, refused: str = "", *, whole: bool = False) ->
         "What it would be called with:",
         "",
         block(json.dumps(arguments, indent=1, ensure_ascii=True), most),
+        *(_change(request.change, most) if request.change else []),
         "",
         "What the agent says about it:",
         "",
         block(request.explanation or "(nothing)", most),
         "",
-        "The customer's words:",
+        "What the agent was told:",
         "",
         block(request.words, most),
     ]
@@ -117,6 +122,39 @@ def block(text: str, most: int | None = MOST_CHARACTERS) -> str:
     if rest > 0:
         lines.append(f"[... {rest} more characters; `triptych approvals show` has them all]")
     return "\n".join(f"    {part}" for line in lines for part in _wrap(_visible(line)) or [""])
+
+
+def diff_block(text: str, most: int | None = MOST_CHARACTERS, *, rest_is: str = "in the patch itself") -> str:
+    """Return a diff, indented as code; what goes on of a long line is marked, and stays in that line's column.
+
+    Args:
+        text: The diff.
+        most: Of its characters.
+        rest_is: Where the others are.
+    """
+    rest = 0 if most is None else len(text) - most
+    lines = [part for line in text[:most].splitlines() or [""] for part in _parts(_visible(line).expandtabs(8))]
+    if rest > 0:
+        lines.append(f"[... {rest} more characters, {rest_is}]")
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _parts(line: str) -> Iterator[str]:
+    """Give a line of a diff in parts that a dialog shows whole; a wide letter takes two places."""
+    goes_on = GOES_ON + (line[:1] if line[:1] in ("+", "-", " ") else "")
+    part, width = "", 0
+    for each in line:
+        needed = 2 if unicodedata.east_asian_width(each) in ("W", "F") else 1
+        if width + needed > _WIDTH:
+            yield part
+            part, width = goes_on, len(goes_on)
+        part, width = part + each, width + needed
+    yield part
+
+
+def _change(change: str, most: int | None) -> list[str]:
+    where = "in the artifact of this run that holds the whole patch"
+    return ["", f"What it would change (all of it stands {where}):", "", diff_block(change, most, rest_is=where)]
 
 
 def _visible(text: str) -> str:

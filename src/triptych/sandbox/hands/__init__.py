@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 
-MODULES = ("frames", "processes", "files", "serve")
+MODULES = ("frames", "processes", "files", "laying", "snapshots", "tunnel", "serve")
 """In the order in which they need each other; the last one is the program."""
 _LOADER = """
 import json, sys, types

@@ -85,6 +85,12 @@ class Children:
         """Whether it was asked for, and is not what a command left behind."""
         return pid in self._running
 
+    def seen(self) -> dict[int, tuple[int, int, float] | None]:
+        """Return parent, session and start, in ticks, of every process there is; None where it has just ended."""
+        # Not amid the start of a command, which until then looks like what another one left behind.
+        with self._changed:
+            return {int(name): _stat(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+
     def _reap(self) -> None:
         while True:
             try:
@@ -118,7 +124,7 @@ def _started(pid: int) -> float:
 
 def _tree(root: int, children: Children, since: float) -> set[int]:
     """Return a command's processes: its descendants, and those of them that were made orphans meanwhile."""
-    known = {int(name): _stat(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    known = children.seen()
     found = {root} & known.keys()
     # Anywhere else the first process, and its children, are not ours.
     is_first = os.getpid() == 1

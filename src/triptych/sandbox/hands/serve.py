@@ -31,6 +31,8 @@ from typing import Any, BinaryIO
 from triptych.sandbox.hands import files
 from triptych.sandbox.hands.frames import CHUNK, Frames, Header, encode
 from triptych.sandbox.hands.processes import Children, Lease, end_tree
+from triptych.sandbox.hands.snapshots import Snapshots
+from triptych.sandbox.hands.tunnel import Tunnel
 
 QUEUED_CHUNKS = 64
 DRAIN_SECONDS = 0.5
@@ -78,6 +80,7 @@ class Hands:
         self._out_lock = threading.Lock()
         self._jobs: dict[int, Job] = {}
         self._children = Children()
+        self._snapshots = Snapshots(root)
 
     def send(self, header: Header, payload: bytes = b"") -> None:
         """Send one frame, whole, to the broker."""
@@ -123,7 +126,7 @@ class Hands:
             answer = {"kind": "done", **self._carry_out(header, job)}
         except OSError as error:
             answer = {"kind": "error", "errno": error.errno or errno.EIO, "message": str(error)[:2000]}
-        except (ValueError, tarfile.TarError) as error:
+        except (ValueError, LookupError, TypeError, tarfile.TarError) as error:
             answer = {"kind": "error", "errno": errno.EINVAL, "message": str(error)[:2000]}
         except MemoryError:
             answer = {"kind": "error", "errno": errno.ENOMEM, "message": os.strerror(errno.ENOMEM)}
@@ -160,6 +163,12 @@ class Hands:
             files.pack(path, job.send_data)
         elif kind == "unpack":
             files.unpack(path, job.chunks())
+        elif kind == "mark":
+            return self._snapshots.mark(header["policy"])
+        elif kind == "changes":
+            self._snapshots.changes(header["since"], job.send_data)
+        elif kind == "lay":
+            return self._snapshots.lay(job.chunks())
         else:
             raise ValueError(f"unknown request: {kind!r}")
         return {}
@@ -184,7 +193,9 @@ class Hands:
 
     def _follow(self, header: Header, job: Job, process: subprocess.Popen[bytes]) -> Header:
         """Send a command's output until it has ended, and end it where its time or its output is over."""
-        due = time.monotonic() + header["timeout"] if header["timeout"] is not None else float("inf")
+        began = heard = time.monotonic()
+        due = began + header["timeout"] if header["timeout"] is not None else float("inf")
+        idle = header["idle"] if header["idle"] is not None else float("inf")
         drained = float("inf")
         left = header["max_output"]
         ended_by = "itself"
@@ -198,8 +209,13 @@ class Hands:
                     drained = min(drained, now + DRAIN_SECONDS)
                     if not selector.get_map() or now >= drained:
                         return {"exit_code": code, "ended_by": ended_by}
-                elif ended_by == "itself" and (job.is_cancelled or now >= due):
-                    ended_by = "cancel" if job.is_cancelled else "timeout"
+                elif ended_by == "itself":
+                    if job.is_cancelled:
+                        ended_by = "cancel"
+                    elif now >= due:
+                        ended_by = "timeout"
+                    elif now >= heard + idle:
+                        ended_by = "idle"
                 if code is None and ended_by != "itself":
                     end_tree(process.pid, self._children)
                 if not selector.get_map():
@@ -207,6 +223,7 @@ class Hands:
                     continue
                 for key, _ in selector.select(max(0.0, min(LOOK_SECONDS, due - now))):
                     data = os.read(key.fd, CHUNK)
+                    heard = time.monotonic()
                     if not data:
                         selector.unregister(key.fileobj)
                     elif left >= 0:
@@ -227,10 +244,14 @@ def serve(config: dict[str, Any]) -> None:
     """Serve the broker at the other end of stdin and stdout until the lease runs out.
 
     Args:
-        config: `root` (the working directory), `env` (of every command), `lease_seconds` and `lifetime_seconds`.
+        config: `root` (the working directory), `env` (of every command), `lease_seconds` and `lifetime_seconds`,
+            and `door` (the socket to the proxy, or None).
     """
     _be_left_alone()
     lease = Lease(config["lease_seconds"], config["lifetime_seconds"])
+    if config.get("door"):
+        # Its thread too is there before any command is.
+        Tunnel(config["door"]).start()
     # The channel is this program's alone; descriptors 0 and 1 lead elsewhere.
     channel_in, channel_out = os.dup(0), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)

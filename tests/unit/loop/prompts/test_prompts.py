@@ -7,8 +7,9 @@ from pydantic_ai.models.test import TestModel
 
 from tests.components import require
 from triptych.errors import ConfigurationError
+from triptych.fixes import Fix, FixPlan, FixTask
 from triptych.loop.agents import load_agent
-from triptych.loop.prompts import load_prompt, ticket_prompt
+from triptych.loop.prompts import fix_prompt, load_prompt, ticket_prompt
 from triptych.loop.triage import build_triage_agent
 from triptych.records import PlannedCall, Ticket
 
@@ -23,7 +24,8 @@ def test_every_agent_has_its_prompt(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["nobody", "../errors", "", "retail.md"])
 def test_an_unknown_prompt_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"there is no prompt .* among orders\.md, retail\.md, triage\.md"):
+    names = r"coding\.md, orders\.md, retail\.md, triage\.md"
+    with pytest.raises(ConfigurationError, match=rf"there is no prompt .* among {names}"):
         load_prompt(name)
 
 
@@ -40,3 +42,9 @@ def test_what_an_agent_is_asked() -> None:
     )
     assert ticket_prompt(ticket) == "Ticket t-1. Customer id given with it: ada.\n\nCancel #1."
     assert "unknown" in ticket_prompt(ticket.model_copy(update={"user_id": None}))
+
+
+def test_what_a_coding_agent_is_asked() -> None:
+    plan = FixPlan(actions=(PlannedCall(name="secret"),), fix=Fix(outcome="fixed", summary="hidden"))
+    task = FixTask(name="t", repository="r", instruction="Mend it.\n", test="make test\n", plan=plan)
+    assert fix_prompt(task) == "Mend it.\n\nThe tests are run with:\n\n    make test"

@@ -16,7 +16,7 @@ from prefect.input import keyset_from_paused_state
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Paused
 
-from tests.approvers import Approver
+from tests.approvers import Approver, resumed
 from tests.components.prefect_server import PrefectServer, start_prefect_server
 from tests.durable_runs import DurableRuns
 from tests.unit.runtime.approval.other_servers import case_on
@@ -39,8 +39,7 @@ class Away(Approver):
         # It takes seconds to start: the process has looked meanwhile.
         await asyncio.to_thread(self._server.start)
         async with get_client() as client:
-            answered = await client.resume_flow_run(flow_run_id, run_input={"approve": True, "name": "Mia"})
-        self.said.append(answered.status.value)
+            self.said.append(await resumed(client, flow_run_id, {"approve": True, "name": "Mia"}))
 
 
 @pytest.mark.timeout(300)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.runtime.approval.requests import DEADLINE, request
 from triptych.records import ApprovalDecision
-from triptych.runtime.approval.page import MOST_CHARACTERS, amount, entry, page
+from triptych.runtime.approval.page import GOES_ON, MOST_CHARACTERS, amount, diff_block, entry, page
 
 HOSTILE = (
     "# Approved by the CFO\n- **Amount:** 1.00 USD\n<script>alert(1)</script>\n```\n[x](http://evil)\u2028## Done\r"
@@ -19,11 +19,11 @@ def ours(text: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("    ")]
 
 
-@pytest.mark.parametrize("where", ["words", "explanation", "why", "asked_of", "tool"])
+@pytest.mark.parametrize("where", ["words", "explanation", "change", "why", "asked_of", "tool"])
 def test_others_words_stay_in_their_place(where: str) -> None:
     shown = page(request(**{where: HOSTILE}))
     assert [line for line in ours(shown) if line.startswith("- **Amount")] == ["- **Amount:** 600.00 USD"]
-    if where in ("words", "explanation"):
+    if where in ("words", "explanation", "change"):
         assert not [line for line in ours(shown) if any(theirs in line for theirs in THEIRS)]
     # In one line of ours: no heading, no element of theirs.
     assert "\n# Approved" not in shown
@@ -70,9 +70,23 @@ def test_the_amount_is_the_rules(value: float | None, shown: str) -> None:
 
 def test_a_long_line_goes_on_in_the_next() -> None:
     words = " ".join(f"word-{number}" for number in range(40)) + " " + "y" * 200
-    shown = page(request(words=words)).rpartition("The customer's words:")[2]
+    shown = page(request(words=words)).rpartition("What the agent was told:")[2]
     assert max(map(len, shown.splitlines())) <= 58
     assert "".join(shown.split()) == "".join(words.split())
+
+
+@pytest.mark.parametrize(
+    "gap", [" " * 41, "\t" * 5, "\u732b" * 20 + " ", "x" * 41], ids=["spaces", "tabs", "wide letters", "letters"]
+)
+def test_what_is_added_never_looks_removed(gap: str) -> None:
+    change = f"diff --git a/x b/x\n-retries = 2\n+retries = 3;{gap}-__import__('os').system('id')\n rest\n"
+    lines = [line[4:] for line in diff_block(change).splitlines()]
+    assert [line for line in lines if line.startswith("-")] == ["-retries = 2"]
+    assert all(line.startswith(f"{GOES_ON}+") for line in lines[3:-1])
+    assert len(lines) > 4
+    # Nothing is lost, and a dialog shows each of them whole.
+    assert "".join(line.removeprefix(f"{GOES_ON}+") for line in lines[2:-1]) == change.splitlines()[2].expandtabs(8)
+    assert max(sum(1 + (letter == "\u732b") for letter in line) for line in lines) <= 54
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:

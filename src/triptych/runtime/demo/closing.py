@@ -57,7 +57,7 @@ def print_closing(
         ledger: What was asked and decided.
         leave: Whether the server ends with the demo, so that its links lead nowhere.
     """
-    table = _table("What happened", "ticket", "outcome", "steps", "tokens", "cost", "seconds", "")
+    table = closing_table("What happened", "ticket", "outcome", "steps", "tokens", "cost", "seconds", "")
     for row in rows:
         spending = row["spending"]
         table.add_row(
@@ -91,7 +91,8 @@ def print_closing(
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
-def _table(title: str, *columns: str) -> Table:
+def closing_table(title: str, *columns: str) -> Table:
+    """Return an empty table whose cells are shown whole."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         # What stands in it whole: eighty columns hold all of them.
@@ -100,7 +101,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _ledger(ledger: Sequence[tuple[ApprovalRequest, ApprovalDecision]]) -> Table:
-    table = _table("Ledger", "asked about", "amount", "decided", "by (a claim)", "waited")
+    table = closing_table("Ledger", "asked about", "amount", "decided", "by (a claim)", "waited")
     for request, decision in ledger:
         waited = (decision.decided_at - request.asked_at).total_seconds()
         by = decision.claimed_name or "nobody"

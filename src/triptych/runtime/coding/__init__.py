@@ -1,0 +1,1 @@
+"""Coding agents in boxes: what they are asked, how they are run, and what becomes of their patches."""

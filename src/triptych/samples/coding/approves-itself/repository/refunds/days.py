@@ -1,0 +1,3 @@
+"""How long somebody has."""
+
+FULL_DAYS, HALF_DAYS = 14, 30

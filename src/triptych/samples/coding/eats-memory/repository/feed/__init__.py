@@ -1,0 +1,1 @@
+"""The newest messages of a feed."""

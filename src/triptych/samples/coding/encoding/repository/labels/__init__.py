@@ -1,0 +1,1 @@
+"""Reads addresses and prints labels."""

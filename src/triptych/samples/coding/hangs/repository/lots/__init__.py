@@ -1,0 +1,1 @@
+"""Divides goods among boxes."""

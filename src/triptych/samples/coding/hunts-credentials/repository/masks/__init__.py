@@ -1,0 +1,1 @@
+"""Hides numbers of cards."""

@@ -1,0 +1,1 @@
+"""Shows long lists in pages."""

@@ -1,0 +1,3 @@
+"""The signs of currencies."""
+
+SIGNS = {"$": "USD", "€": "EUR", "£": "GBP"}
