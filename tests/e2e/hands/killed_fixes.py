@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ POINTS = (BEFORE, *REQUESTS, READ, AFTER, APPLY)
 UNDISTURBED = "undisturbed"
 SAMPLE = 5
 _LOOK_SECONDS = 0.05
+_ID = len("00000000-0000-0000-0000-000000000000")
 _SECONDS = 1500.0
 
 
@@ -107,7 +109,7 @@ def run_kills(folder: Path, brain_image: str, kills: Sequence[Kill]) -> dict[Kil
     settings = {
         "TRIPTYCH_BRAIN__NETWORK": "none",
         "TRIPTYCH_BRAIN__IMAGE": brain_image,
-        "TRIPTYCH_SCRIPTED__FIRST_TOKEN_SECONDS": "1",
+        "TRIPTYCH_SCRIPTED__FIRST_TOKEN_SECONDS": "3",
     }
     home = Home(folder / "home", settings)
     try:
@@ -130,6 +132,7 @@ class Killing:
     repository: Path
     kills: Sequence[Kill]
     killed: set[Kill] = field(default_factory=set[Kill])
+    runs: dict[Kill, str] = field(default_factory=dict[Kill, str])
     seen: Counter[str] = field(default_factory=Counter[str])
     """How often a run was seen where; for whoever has to find out why a kill was missed."""
 
@@ -141,12 +144,17 @@ class Killing:
         command = [sys.executable, "-m", "triptych", "fix", str(file), "--json"]
         with (self.repository.parent / "fix.log").open("w+") as log:
             batch = subprocess.Popen(command, cwd=PROJECT, env=self.up.env, stdout=subprocess.PIPE, stderr=log)
+            over = threading.Event()
+            finding = threading.Thread(target=self._find_runs, args=[over])
+            finding.start()
             try:
                 deadline = time.monotonic() + _SECONDS
                 while batch.poll() is None and time.monotonic() < deadline:
                     self._strike()
                     time.sleep(_LOOK_SECONDS)
             finally:
+                over.set()
+                finding.join()
                 batch.kill()
                 said, _ = batch.communicate()
             log.seek(0)
@@ -158,7 +166,7 @@ class Killing:
         defaults = {
             "repository": str(self.repository),
             "instruction": "The last page is missing.",
-            "test": "sleep 1; python3 -m unittest -q",
+            "test": "sleep 3; python3 -m unittest -q",
             "approve": False,
             "plan": {"actions": ACTIONS, "fix": {"outcome": "fixed", "summary": "Mended."}},
         }
@@ -170,18 +178,28 @@ class Killing:
         again = executed_again(line for line in read(self.up.witness) if line.run.startswith(run))
         return Ended(report, tree, again, self.up.get(f"flow_runs/{run}")["run_count"])
 
+    def _find_runs(self, over: threading.Event) -> None:
+        """Learn which run is whose. A busy API may take longer than a step does, so no look waits for it."""
+        names = {f"fix {kill}": kill for kill in self.kills}
+        while len(self.runs) < len(names) and not over.is_set():
+            for run in self.up.flow_runs(name={"any_": list(names)}):
+                self.runs[names[run["name"]]] = run["id"]
+            over.wait(_LOOK_SECONDS)
+
     def _strike(self) -> None:
         """Kill whatever is where it is to be killed."""
-        waiting = {f"fix {kill}": kill for kill in self.kills if kill not in self.killed}
-        if not waiting:
-            return
-        boxes = self._boxes()
-        for run in self.up.flow_runs(name={"any_": list(waiting)}, state={"type": {"any_": ["RUNNING"]}}):
-            kill = waiting[run["name"]]
-            at = self._at(run["id"], boxes)
+        boxes, asked = self._boxes(), self._asked()
+        for kill, run in list(self.runs.items()):
+            if kill in self.killed:
+                continue
+            at = self._at(run, boxes, asked)
             self.seen[f"{kill} at {at}"] += 1
-            if at == kill.point and self._kill(kill, run["id"]):
+            if at == kill.point and self._kill(kill, run):
                 self.killed.add(kill)
+
+    def _asked(self) -> dict[str, WitnessLine]:
+        """Return each run's last line."""
+        return {line.run[:_ID]: line for line in read(self.up.witness)} if self.up.witness.exists() else {}
 
     def _kill(self, kill: Kill, run: str) -> bool:
         """Kill whom it says; not where the run has gone on meanwhile, or one of them has ended by itself."""
@@ -193,7 +211,11 @@ class Killing:
         # Held still: a death between an answer and its checkpoint would be another story.
         if not _done("pause", *brains):
             return False
-        is_there = self._at(run, self._boxes()) == kill.point if kill.what == "brain" else self._kill_box(kill, run)
+        is_there = (
+            self._at(run, self._boxes(), self._asked()) == kill.point
+            if kill.what == "brain"
+            else self._kill_box(kill, run)
+        )
         if is_there:
             docker("kill", *brains)
         else:
@@ -202,9 +224,9 @@ class Killing:
 
     def _kill_box(self, kill: Kill, run: str) -> bool:
         boxes = self._boxes()
-        return run in boxes and self._at(run, boxes) == kill.point and _done("kill", boxes[run])
+        return run in boxes and self._at(run, boxes, self._asked()) == kill.point and _done("kill", boxes[run])
 
-    def _at(self, run: str, boxes: Mapping[str, str]) -> str | None:
+    def _at(self, run: str, boxes: Mapping[str, str], asked: Mapping[str, WitnessLine]) -> str | None:
         """Return the step that a run is amid, or None where that cannot be told."""
         store = self.up.folder / "checkpoints"
         done = [(store / STEPS / run / f"{plain_name(name)}.json").exists() for name in (BEFORE, READ, AFTER, APPLY)]
@@ -213,9 +235,7 @@ class Killing:
             return None if applied else APPLY if tested_again else AFTER
         if not tested:
             return BEFORE if run in boxes else None
-        last: WitnessLine | None = None
-        for line in read(self.up.witness):
-            last = line if line.run.startswith(run) else last
+        last = asked.get(run)
         if last is None:
             return None
         if last.event == "request.started":
