@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from typing import Any, Self
+from uuid import UUID
 
 from anyio.abc import TaskStatus
 from prefect.client.orchestration import PrefectClient
@@ -44,6 +45,12 @@ with warnings.catch_warnings():
 
         job_configuration = FinalConfiguration
 
+        def __init__(self, *args: Any, **more: Any) -> None:
+            """As Prefect's own."""
+            super().__init__(*args, **more)
+            # Which container of a run was made last, for as long as it is waited for.
+            self._latest: dict[UUID, object] = {}
+
         async def run(
             self,
             flow_run: FlowRun,
@@ -52,10 +59,17 @@ with warnings.catch_warnings():
         ) -> DockerWorkerResult:
             """Make a container and wait for its end; one that ended before its run began has failed.
 
-            Docker may have removed it before Prefect's worker could ask how, which then takes it for well.
+            Docker may have removed it before Prefect's worker could ask how, which then takes it for well. And the run
+            may have gone on without this container: its end is then no crash of the one that has taken its place.
             """
+            mine = self._latest[flow_run.id] = object()
             result = await super().run(flow_run, configuration, task_status)
+            if self._latest[flow_run.id] is not mine:
+                return DockerWorkerResult(status_code=0, identifier=result.identifier)
+            del self._latest[flow_run.id]
             state = (await self.client.read_flow_run(flow_run.id)).state
+            if state is not None and state.is_scheduled():
+                return DockerWorkerResult(status_code=0, identifier=result.identifier)
             if state is not None and state.is_pending():
                 return DockerWorkerResult(status_code=result.status_code or 1, identifier=result.identifier)
             return result

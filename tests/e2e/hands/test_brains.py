@@ -270,6 +270,17 @@ def test_a_container_that_is_killed_is_replaced_and_nothing_is_paid_again(up: Up
     nothing_is_left(run)
 
 
+def test_the_end_of_a_container_that_was_replaced_is_no_crash_of_its_run(up: Up) -> None:
+    """Or each container would be taken for dead when the one before it is ended, until the run is given up."""
+    run = start(up)
+    replaced = container(up, run)
+    docker("pause", replaced)  # so that it ends by being ended
+    up.post(f"flow_runs/{run}/set_state", {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True})
+    assert up.wait_for(run, "Completed", "Failed")["state_name"] == "Completed"
+    assert "CRASHED" not in [state["type"] for state in up.get(f"flow_run_states/?flow_run_id={run}")]
+    nothing_is_left(run)
+
+
 def test_a_cancelled_run_whose_container_does_not_listen_is_ended(up: Up, cancelled: str) -> None:
     assert up.wait_for(cancelled, "Cancelled", "Crashed", "Completed")["state_name"] == "Cancelled"
     nothing_is_left(cancelled)
