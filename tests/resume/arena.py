@@ -183,15 +183,19 @@ class Run:
         assert state.type == StateType.COMPLETED, f"{self.flow_run_id}: {state}"
         # Not `state.result()`: it loads the block anew, and every load leaves an open websocket to this process.
         stored = asyncio.run(self.store.read_path(cast(Any, state.data).storage_key))
-        with OrderDesk(f"sqlite:///{self._desk}") as desk:
-            calls = [effect.key.rpartition(":")[2] for effect in desk.effects()]
         return Outcome(
             flow_run_id=str(self.flow_run_id),
             result=json.loads(stored),
             counts=counted(read(self.witness)),
-            effects={call: calls.count(call) for call in {*EFFECTS, *calls}},
+            effects=self.effects(),
             checkpoints=self._count_checkpoints(),
         )
+
+    def effects(self) -> dict[str, int]:
+        """Return how often the effect of each call was applied, by the backend's own books."""
+        with OrderDesk(f"sqlite:///{self._desk}") as desk:
+            calls = [effect.key.rpartition(":")[2] for effect in desk.effects()]
+        return {call: calls.count(call) for call in {*EFFECTS, *calls}}
 
     def _count_checkpoints(self) -> int:
         return len(asyncio.run(self.store.keys(run_prefix(str(self.flow_run_id)))))

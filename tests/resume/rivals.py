@@ -19,7 +19,7 @@ from triptych.loop.witness import read
 from triptych.runtime import steps
 
 if TYPE_CHECKING:
-    from tests.resume.arena import Arena, Outcome
+    from tests.resume.arena import Arena, Outcome, Run
 
 LINES = 2 * len(STEPS) + len(EFFECTS)
 """What the witness of an undisturbed run holds."""
@@ -74,14 +74,18 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def contended(
-    arena: Arena, store: str, trial: Trial, *, ignores_ownership: bool = False
-) -> tuple[Outcome, Counter[str]]:
+def contended(arena: Arena, store: str, trial: Trial) -> tuple[Outcome, Counter[str]]:
     """Have two processes execute one run.
 
     Returns:
         What it came to, and how often each step was started.
     """
+    run = rivalry(arena, store, trial)
+    return run.outcome(), starts(run)
+
+
+def rivalry(arena: Arena, store: str, trial: Trial, *, ignores_ownership: bool = False) -> Run:
+    """Have two processes execute one run, and return it; without ownership it may end in any way."""
     run = arena.new_run(store)
     told = {"witness": str(run.witness), "ignores_ownership": ignores_ownership}
     now = {"after_lines": 0, "delay_seconds": 0.0}
@@ -92,8 +96,12 @@ def contended(
         ]
         for each in both:
             each.result()
-    started = Counter(line.key for line in run.lines if line.event.endswith(".started"))
-    return run.outcome(), started
+    return run
+
+
+def starts(run: Run) -> Counter[str]:
+    """Return how often each step was started, by the witness."""
+    return Counter(line.key for line in run.lines if line.event.endswith(".started"))
 
 
 def faults(outcome: Outcome, started: Counter[str], undisturbed: Outcome) -> list[str]:

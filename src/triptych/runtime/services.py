@@ -10,6 +10,7 @@ import fcntl
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
@@ -100,7 +101,12 @@ def launch(name: str, command: list[str], *, folder: Path, log: Path, mark: str,
         )
     # Reaped when it ends, should this process still be there.
     threading.Thread(target=process.wait, daemon=True).start()
-    return Service(name=name, pid=process.pid, mark=mark, log=log)
+    service = Service(name=name, pid=process.pid, mark=mark, log=log)
+    # For a moment after it has become the command, the kernel shows no environment of it: it would look gone.
+    deadline = time.monotonic() + STOP_SECONDS
+    while service.process() is None and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return service
 
 
 @contextlib.contextmanager
