@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+
+_SANDBOX = "tests/e2e/hands/"
 
 _KEEP = {
     "TRIPTYCH_IMAGE_BASE",
@@ -57,19 +61,28 @@ def seed() -> int:
     return int(os.environ.get("TRIPTYCH_SEED", "0"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: were that last, every other process of `make test` would wait for its end.
+class _OneForDocker(LoadFileScheduling):
+    """Divides by file, but gives the files of the sandbox to one process: they would wait for one another's Docker."""
 
-    Files that have Docker to themselves take turns with others, or these processes would wait for one another.
-    """
-    items.sort(key=lambda item: ("e2e" not in item.path.parts, "up" not in getattr(item, "fixturenames", ())))
-    files: dict[bool, list[Path]] = {True: [], False: []}
-    for item in items:
-        kind = files["docker_alone" in getattr(item, "fixturenames", ())]
-        if item.path not in kind:
-            kind.append(item.path)
-    turns = {path: turn for kind in files.values() for turn, path in enumerate(kind)}
-    items.sort(key=lambda item: ("e2e" not in item.path.parts, turns[item.path], item.path))
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return _SANDBOX if file.startswith(_SANDBOX) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Divide tests among processes; where another way than by file was asked for, in that way."""
+    return _OneForDocker(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: were that last, every other process of `make test` would wait for its end."""
+    items.sort(
+        key=lambda item: (
+            "e2e" not in item.path.parts,
+            not item.nodeid.startswith(_SANDBOX),
+            "up" not in getattr(item, "fixturenames", ()),
+        )
+    )
 
 
 def pytest_report_header() -> list[str]:
