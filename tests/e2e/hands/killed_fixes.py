@@ -58,12 +58,13 @@ class Kill(NamedTuple):
         return f"{self.what}-{self.point.replace(':', '-').replace(' ', '-')}"
 
 
-# There is no box before the agent's first command, and none any more when the patch is handed over.
+# There is no box before the agent's first command, and none any more when the patch is handed over; while the patch is
+# read, it is there for less than a look takes.
 KILLS = tuple(
     Kill(what, point)
     for point in POINTS
     for what in ("brain", "hands", "both")
-    if what == "brain" or point not in (REQUESTS[0], APPLY)
+    if what == "brain" or point not in (REQUESTS[0], READ, APPLY)
 )
 
 
