@@ -49,8 +49,12 @@ class TicketRun(NamedTuple):
 
         A crash is none, and neither is Prefect's own cancellation of a run whose place under a concurrency limit a
         server forgot when it was killed: recovery brings both back, and where it does not, there is no end at all.
+
+        An end that is told twice, with nothing between, is one: a server that was killed had written it and its answer
+        was lost, so the process said it again. A second execution has a Running before its end.
         """
-        return [state for state in self.history if state.type in _TERMINAL and LOST_PLACE not in state.message]
+        told = [state for state, before in zip(self.history, (None, *self.history), strict=False) if state != before]
+        return [state for state in told if state.type in _TERMINAL and LOST_PLACE not in state.message]
 
 
 class Counts(NamedTuple):

@@ -89,6 +89,8 @@ def test_clean_books_are_clean() -> None:
     assert counted(BIG, answers=[answer(approve=False)]) == Counts(1, 0, 0, 0, 0, 0, ())
     # Cancelled by Prefect, not by a person, and brought back.
     assert counted(LOOK, history=[*CLEAN[:2], FORGOTTEN, *CLEAN[1:]]) == Counts(1, 0, 0, 0, 0, 0, ())
+    # Told again by a process whose server was killed before it had answered.
+    assert counted(LOOK, history=[*CLEAN, CLEAN[-1]]) == Counts(1, 0, 0, 0, 0, 0, ())
     both = [effect(BOTH, key="a"), effect(BOTH, key="b", payout=1)]
     assert counted(BOTH, answers=[answer(case=BOTH)], effects=both) == Counts(1, 2, 2, 0, 0, 0, ())
 
@@ -102,6 +104,7 @@ def test_clean_books_are_clean() -> None:
         ((State("CANCELLED", "Cancelled", "by Mia"), *CLEAN), 0, "2 terminal outcomes: Cancelled, Completed"),
         ((*CLEAN, State("RUNNING", "Running"), COMPLETED), 0, "2 terminal outcomes: Completed, Completed"),
         ((State("FAILED", "Failed", "torn"), *CLEAN), 0, "2 terminal outcomes: Failed, Completed"),
+        ((*CLEAN, State("FAILED", "Failed", "torn")), 0, "2 terminal outcomes: Completed, Failed"),
         ((*CLEAN, State("RUNNING", "Running")), 0, "goes on after its end"),
         ((*CLEAN[:3], State("FAILED", "Failed", "torn")), 1, "is Failed: torn"),
     ],
