@@ -17,7 +17,8 @@ from triptych.runtime.services import MARK, end_marked, launch
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 STARTS_ANOTHER = [sys.executable, "-c", f"import subprocess; subprocess.run({SLEEPS!r})"]
-OURS = "the stack of this test"
+OURS = f"the stack of test process {os.getpid()}"
+"""Test processes beside this one end what carries their own mark."""
 
 Start = Callable[..., psutil.Process]
 
