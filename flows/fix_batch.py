@@ -28,7 +28,8 @@ async def fix_batch(path: str = "tasks.yaml", again: bool = False, in_docker: bo
 
     Args:
         path: The task file; relative to the project.
-        again: Give a task whose run failed a new one. A task whose patch was applied is never done twice.
+        again: Give a task whose run failed a new one; where only the applying failed, that alone is done again. A task
+            whose patch was applied is never done twice.
         in_docker: Whether each agent's loop has a container of its own (`fix-task-in-docker`), or is a process of this
             machine (`fix-task`). What the agent runs is in a box in either case.
 
@@ -36,6 +37,7 @@ async def fix_batch(path: str = "tasks.yaml", again: bool = False, in_docker: bo
         The `FixBatchReport`, as plain JSON in the checkpoint store. A task that waits for a person keeps its row at
         `waiting`; the summary artifact is brought up to date when it ends.
     """
-    batch = load_task_file(Settings().project / path)
-    report = await fix_all(batch, again=again, in_docker=in_docker)
+    settings = Settings()
+    batch = load_task_file(settings.project / path)
+    report = await fix_all(batch, settings, again=again, in_docker=in_docker)
     return await ended(report)

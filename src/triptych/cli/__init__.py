@@ -192,7 +192,7 @@ def inbox(
     found = read_inbox(path)  # what cannot be read at all is said before a flow run is made
     if not found.tickets and not found.problems:
         raise ConfigurationError(f"no tickets in {path}: expected .json or .jsonl files with a ticket each or a line")
-    say(f"handling {len(found.tickets)} tickets; see them at {api_url.removesuffix('/api')}/runs")
+    say(f"tickets: {len(found.tickets)}; see them at {api_url.removesuffix('/api')}/runs")
     show_log("triptych.runtime.batches")
     report = run_flow_here(
         folder, "flows/handle_inbox.py:handle_inbox", path=str(path.absolute()), agent=agent, again=again
@@ -202,7 +202,7 @@ def inbox(
     else:
         table(
             "Tickets",
-            ["ticket", "status", "outcome", "steps", "tokens", "cost", "first token", "seconds"],
+            ["ticket", "status", "outcome", "requests", "tokens", "cost", "first token", "seconds"],
             [
                 [
                     row["ticket_id"],
@@ -218,7 +218,7 @@ def inbox(
             ],
         )
         if waiting := sum(row["status"] == "waiting" for row in report["rows"]):
-            note(f"{waiting} of them wait for a person: `triptych approvals` lists what is asked")
+            note(f"waiting for a person: {waiting}; `triptych approvals` lists what is asked")
         for row in report["rows"]:
             if row["status"] == "failed":
                 before = " (in an earlier run; --again runs it again)" if row["earlier"] else ""

@@ -40,6 +40,7 @@ def _approvals(context: typer.Context, as_json: Json = False) -> None:
         return [
             {
                 **row.request.model_dump(mode="json"),
+                "flow_run_name": row.flow_run_name,
                 "age_seconds": round(row.age_seconds),
                 "seconds_left": round(row.seconds_left),
             }
@@ -52,10 +53,11 @@ def _approvals(context: typer.Context, as_json: Json = False) -> None:
         return
     table(
         "Waiting for a person (amounts in USD)",
-        ["request", "tool", "amount", "waits", "left", "asked of"],
+        ["request", "run", "tool", "amount", "waits", "left", "asked of"],
         [
             [
                 row["id"],
+                row["flow_run_name"],
                 row["tool"],
                 "unknown" if row["amount_usd"] is None else f"{row['amount_usd']:.2f}",
                 _duration(row["age_seconds"]),

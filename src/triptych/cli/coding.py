@@ -40,7 +40,7 @@ def fix(
     from triptych.runtime.running import run_flow_here
 
     batch = load_task_file(tasks)  # what is wrong with it is said before a flow run is made
-    say(f"working on {len(batch.tasks)} tasks; see them at {api_url.removesuffix('/api')}/runs")
+    say(f"tasks: {len(batch.tasks)}; see them at {api_url.removesuffix('/api')}/runs")
     show_log("triptych.runtime.batches")
     show_log("triptych.runtime.coding.batch")
     report = run_flow_here(
@@ -50,14 +50,16 @@ def fix(
     if as_json:
         print_json(report)
     else:
-        columns = ["task", "status", "outcome", "tests", "branch", "steps", "cost", "seconds"]
+        columns = ["task", "status", "outcome", "tests", "branch", "requests", "cost", "seconds"]
         table("Tasks", columns, [_cells(row) for row in rows])
         if waiting := sum(row.status == "waiting" for row in rows):
-            note(f"{waiting} of them wait for a person: `triptych approvals` lists what is asked")
+            note(f"waiting for a person: {waiting}; `triptych approvals` lists what is asked")
         for row in rows:
             why = row.error if row.report is None else row.report.reason
             if why:
                 before = " (in an earlier batch; --again runs it again)" if row.earlier else ""
+                if row.report is not None and row.report.outcome == "not_applied":
+                    before = " (--again applies it, without an agent's work)"
                 note(f"{row.task}{before}: {why}")
             if row.conflicts_with:
                 note(f"{row.task}: its patch cannot be merged with that of {', '.join(row.conflicts_with)}")
@@ -68,7 +70,7 @@ def fix(
 def _cells(row: FixRow) -> list[object]:
     report = row.report
     if report is None:
-        return [row.task, row.status, *[None] * 6]
+        return [row.task, row.status, "a person is to read its diff" if row.status == "waiting" else None, *[None] * 5]
     tests = ["" if each is None else each.outcome.replace("_", " ") for each in (report.before, report.after)]
     spent = None if report.worked is None else report.worked.spending
     return [

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +19,7 @@ from triptych.settings import Settings
 out = Console(emoji=False)
 progress = Console(stderr=True, emoji=False)
 """What a command is doing; standard output is for what it found."""
+_WIDE = out.options.update(width=100_000)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -55,7 +57,9 @@ def table(title: str, columns: list[str], rows: list[list[object]]) -> None:
         shown.add_column(column, overflow="fold", min_width=max(map(len, cells), default=0) if number == 0 else None)
     for row in rows:
         shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    out.print(shown)
+    # A file or a pipe has no width of its own: nothing is folded for it.
+    width = None if out.is_terminal else max(out.width, Measurement.get(out, _WIDE, shown).maximum)
+    out.print(shown, width=width, crop=False)
 
 
 def connected(settings: Settings) -> str:

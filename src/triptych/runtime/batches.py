@@ -45,6 +45,10 @@ class Row(Protocol):
         ...
 
 
+async def _nothing_more(run: FlowRun) -> dict[str, Any]:
+    return {}
+
+
 RowT = TypeVar("RowT", bound=Row)
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -78,12 +82,15 @@ class Batch(Generic[RowT]):
         deployment: What is started, `flow/deployment`.
         row: Says what became of a run. The second argument says whether a crashed one has been given up.
         noun: What the runs are about: `tickets`, say.
+        inherited: Says what a run that is started in the place of another is told beside its own parameters, by that
+            other.
     """
 
     kind: str
     deployment: str
     row: Callable[[FlowRun, bool], Awaitable[RowT]]
     noun: str
+    inherited: Callable[[FlowRun], Awaitable[dict[str, Any]]] = _nothing_more
 
     def tag(self, parent: UUID) -> str:
         """Return what marks the runs that belong to one."""
@@ -110,11 +117,12 @@ class Batch(Generic[RowT]):
                 applied.
         """
         tag = self.tag(parent)
+        told = parameters
         for attempt in itertools.count(1):
             run = await arun_deployment(
                 self.deployment,
                 client=client,
-                parameters=parameters,
+                parameters=told,
                 flow_run_name=name,
                 tags=[tag],
                 timeout=0,
@@ -123,6 +131,7 @@ class Batch(Generic[RowT]):
             )
             earlier = tag not in run.tags
             if again and earlier and _came_to_nothing(run):
+                told = {**parameters, **await self.inherited(run)}
                 continue
             if earlier:
                 await client.update_flow_run(run.id, tags={*run.tags, tag})

@@ -66,7 +66,11 @@ async def read_history(store: CheckpointStore, flow_run_id: str) -> list[Step]:
         found.append((*decode(key, content), content))
     if not found:
         pruned = await store.read(pruned_key(flow_run_id))
-        why = "it was pruned" if pruned is not None else "it took no step, or kept them in another store"
+        why = (
+            "it was pruned"
+            if pruned is not None
+            else "no agent took a step in it (a command agent takes none), or it keeps them in another store"
+        )
         raise CheckpointMissing(f"run {flow_run_id} has no checkpoints in {store.backend.place}: {why}")
     found.sort(key=lambda each: each[0].started_at)
     return [Step(number, *each) for number, each in enumerate(found, start=1)]

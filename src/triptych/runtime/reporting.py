@@ -29,7 +29,7 @@ async def publish_report(report: TicketReport) -> None:
         "",
         _quoted(report.resolution.answer if report.resolution is not None else report.error or ""),
         "",
-        "| steps | tool calls | tokens in | tokens out | cost | first token | duration |",
+        "| requests | tool calls | tokens in | tokens out | cost | first token | duration |",
         "|---|---|---|---|---|---|---|",
         f"| {spent.steps} | {spent.tool_calls} | {spent.input_tokens} | {spent.output_tokens} "
         f"| ${spent.cost_usd:.4f} | {first} | {report.duration_seconds:.1f} s |",
@@ -46,7 +46,7 @@ async def publish_summary(inbox_run: UUID, report: InboxReport) -> None:
             "ticket": row.ticket_id,
             "status": row.status,
             "outcome": row.outcome,
-            "steps": row.spending.steps,
+            "requests": row.spending.steps,
             "tokens": row.spending.input_tokens + row.spending.output_tokens,
             "cost_usd": round(row.spending.cost_usd, 4),
             "first_token_ms": None if row.seconds_to_first_token is None else round(1000 * row.seconds_to_first_token),

@@ -207,6 +207,61 @@ def test_a_task_is_not_done_twice_by_a_deployed_batch_either(stage: Stage) -> No
     assert sorted(of_it) == sorted(stage.runs.values())
 
 
+def test_what_only_could_not_be_applied_is_applied_without_an_agent(stage: Stage, tmp_path: Path) -> None:
+    owned, up = repository(tmp_path / "shop"), stage.up
+    (owned / "shop" / "pages.py").write_text(PAGES + "# not committed\n")
+    batch = tasks(owned)
+    batch["tasks"] = [task("meets-changes", edit(MENDED)), task("no-command", edit(MENDED), test="no-such-runner -q")]
+    file = tmp_path / "tasks.yaml"
+    file.write_text(yaml.safe_dump(batch))
+    done = up.run("fix", str(file), "--json", code=1)
+    assert f"{owned} has uncommitted changes" in " ".join(done.stderr.split())
+    first = FixBatchReport.model_validate_json(done.stdout)
+    refused, none = (row_of(first, name).report for name in ("meets-changes", "no-command"))
+    assert refused is not None
+    assert (refused.outcome, refused.applied) == ("not_applied", None)
+    # What cannot even be started passes with no patch: nobody was paid for one.
+    assert none is not None
+    assert (none.outcome, none.worked) == ("failed", None)
+    assert "no-such-runner" in none.reason
+    git(owned, "checkout", "--", ".")
+    row = row_of(FixBatchReport.model_validate(up.json("fix", str(file), "--again", code=1)), "meets-changes")
+    assert row.report is not None
+    assert row.report.applied is not None
+    assert row.flow_run_id != refused.flow_run_id
+    # The branch says which run's work it is.
+    assert row.report.applied.branch == f"triptych/meets-changes-{refused.flow_run_id[:8]}"
+    assert git(owned, "diff", "--name-only", "main", row.report.applied.branch) == "shop/pages.py"
+    assert (row.report.worked, row.report.patch) == (refused.worked, refused.patch)
+    assert "no agent took a step in it" in " ".join(up.run("history", row.flow_run_id, code=1).stderr.split())
+
+
+def test_repositories_that_cannot_be_worked_on_are_told_together(stage: Stage, tmp_path: Path) -> None:
+    """Before anything is started."""
+    nobodys = repository(tmp_path / "nobodys")
+    git(nobodys, "config", "--unset", "user.email")
+    batch = tasks(stage.repository)
+    batch["tasks"] = [
+        task("no-ref", edit(MENDED), base="no-such-branch"),
+        task("no-identity", edit(MENDED), repository=str(nobodys)),
+        task("no-tool", {"name": "mend", "arguments": {}}),
+        {name: value for name, value in task("no-plan").items() if name != "plan"},
+        task("good", edit(MENDED)),
+    ]
+    file = tmp_path / "tasks.yaml"
+    file.write_text(yaml.safe_dump(batch))
+    before = len(stage.up.flow_runs())
+    said = " ".join(stage.up.run("fix", str(file), code=2).stderr.split())
+    assert "task no-ref: " in said
+    assert "no-such-branch" in said
+    assert "task no-identity: " in said
+    assert "user.email" in said
+    assert "task no-tool: the scripted model's plan does not fit the agent: it calls the tool mend" in said
+    assert "task no-plan: the scripted model has no plan" in said
+    assert "Traceback" not in said
+    assert len(stage.up.flow_runs()) == before + 1  # the batch's own
+
+
 def test_a_task_file_is_refused_whole(stage: Stage, tmp_path: Path) -> None:
     file = tmp_path / "tasks.yaml"
     file.write_text("tasks:\n  - name: one\n    repository: nowhere\n    instruction: x\n    tset: true\n")

@@ -191,7 +191,7 @@ async def test_what_cannot_be_told_is_said_why(runs: DurableRuns) -> None:
         await durable_agent(runs.model(Plan(final="Hello."))).run("Hello.")
 
     empty, done = await runs.execute(nothing), await runs.execute(one)
-    with pytest.raises(CheckpointMissing, match="it took no step"):
+    with pytest.raises(CheckpointMissing, match="no agent took a step"):
         await history_of(runs.store, str(empty.flow_run_id))
     with pytest.raises(ConfigurationError, match="`triptych runs` lists them"):
         await history_of(runs.store, "nobody")

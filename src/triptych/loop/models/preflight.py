@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_ai import Agent
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
-from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
+from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, WrapperToolset
 
 from triptych.loop.models.plan_check import check_turns
 from triptych.loop.models.plans import Plan
@@ -29,7 +29,8 @@ def check_plan(plan: Plan, agent: Agent[Any, Any]) -> None:
         nonlocal known_in_full
         if isinstance(toolset, FunctionToolset):
             definitions.extend(tool.tool_def for tool in toolset.tools.values())
-        else:
+        elif not isinstance(toolset, WrapperToolset):
+            # What a wrapper holds is looked at by itself.
             known_in_full = False
 
     for toolset in agent.toolsets:

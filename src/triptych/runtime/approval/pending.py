@@ -31,6 +31,7 @@ class Pending(NamedTuple):
     """One request that nobody has decided."""
 
     request: ApprovalRequest
+    flow_run_name: str
     pause_key: str
     """Which asking of it, to Prefect."""
     age_seconds: float
@@ -58,7 +59,7 @@ async def pending(store: CheckpointStore) -> list[Pending]:
         if request is not None and run.state is not None:
             age, left = now - request.asked_at, request.deadline - now
             key = run.state.state_details.pause_key or ""
-            rows.append(Pending(request, key, age.total_seconds(), left.total_seconds()))
+            rows.append(Pending(request, run.name, key, age.total_seconds(), left.total_seconds()))
     return sorted(rows, key=lambda row: row.request.asked_at)
 
 

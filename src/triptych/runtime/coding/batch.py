@@ -17,8 +17,11 @@ from prefect.flows import Flow
 
 from triptych.errors import ConfigurationError, TriptychError
 from triptych.fixes import FixBatch, FixTask
+from triptych.loop.agents import coding
+from triptych.loop.models import SCRIPTED, ScriptedModel, check_plan, plan_for_fix
 from triptych.repositories.merging import conflicts
-from triptych.repositories.sources import pack_repository
+from triptych.repositories.opening import owner_identity
+from triptych.repositories.sources import pack_repository, parse_source
 from triptych.runtime.batches import Batch, Started, key_of, standing, state_name, this_run
 from triptych.runtime.coding.once import recorded, this_execution
 from triptych.runtime.coding.publishing import publish_summary
@@ -26,28 +29,33 @@ from triptych.runtime.coding.reports import READ, FixBatchReport, FixReport, Fix
 from triptych.runtime.queries import outcome_of
 from triptych.runtime.server import BRAINS, HOW_TO_BUILD, POOL
 from triptych.runtime.store import CheckpointStore
+from triptych.settings import Settings
 
 _logger = logging.getLogger(__name__)
 
 FLOW = "fix-task"
 KIND = "fixes"
+EARLIER = "earlier"
+"""The parameter of a task's run that holds another's report."""
 SOURCES = "sources"
 """The folder of packed repositories in a store. They are named by their content: many tasks share one."""
 
 
-async def fix_all(batch: FixBatch, *, again: bool, in_docker: bool) -> FixBatchReport:
+async def fix_all(batch: FixBatch, settings: Settings, *, again: bool, in_docker: bool) -> FixBatchReport:
     """Pack the repositories, start a top-level run for each task, and wait for all but those that wait for a person.
 
     Args:
         batch: The tasks.
-        again: Give a task whose run failed a new one.
+        settings: The model; `scripted` needs a plan for each task.
+        again: Give a task whose run failed a new one. Where only the applying failed, that alone is done again.
         in_docker: Whether a run's own process has a container.
 
     Returns:
         A row a task, in the file's order.
 
     Raises:
-        ConfigurationError: a repository cannot be read, there is no such ref, or the pool takes no runs. Nothing was
+        ConfigurationError: a repository cannot be read, there is no such ref, nobody's commits would be made in it, the
+            scripted model has no plan that fits, or the pool takes no runs. All such tasks are told, and nothing was
             started.
     """
     parent, store = this_run(), this_execution().store
@@ -55,7 +63,7 @@ async def fix_all(batch: FixBatch, *, again: bool, in_docker: bool) -> FixBatchR
     started: list[Started] = []
     async with get_client() as client:
         await _require_pool(client, in_docker=in_docker)
-        sources = await _pack(batch.tasks, store)
+        sources = await _pack(batch.tasks, store, settings)
         for task in batch.tasks:
             source = sources[task.repository, task.base]
             told = {"task": task.model_dump(mode="json"), "source": source.model_dump(mode="json")}
@@ -80,26 +88,70 @@ async def _require_pool(client: PrefectClient, *, in_docker: bool) -> None:
         raise ConfigurationError(f"the work pool {name} is paused, so that no task would begin: {way}")
 
 
-async def _pack(tasks: Sequence[FixTask], store: CheckpointStore) -> dict[tuple[str, str], Source]:
+async def _pack(tasks: Sequence[FixTask], store: CheckpointStore, settings: Settings) -> dict[tuple[str, str], Source]:
     """Put each repository at each base into the store, once; return them by repository and base."""
-    found: dict[tuple[str, str], Source] = {}
+    named: dict[tuple[str, str], list[str]] = defaultdict(list)
     for task in tasks:
-        about = (task.repository, task.base)
-        if about in found:
-            continue
-        with TemporaryDirectory(prefix="triptych-source-") as folder:
-            file = Path(folder) / "source.tar"
-            packed = await pack_repository(*about, file)
-            key = f"{SOURCES}/{packed.digest}.tar"
-            if key not in await store.keys(SOURCES):
-                await store.write(key, await asyncio.to_thread(file.read_bytes))
-        found[about] = Source(repository=task.repository, base=task.base, commit=packed.commit, key=key)
+        named[task.repository, task.base].append(task.name)
+    found: dict[tuple[str, str], Source] = {}
+    problems = _plan_problems(tasks) if settings.model == SCRIPTED else []
+    for about, names in named.items():
+        try:
+            found[about] = await _pack_one(*about, store)
+        except ConfigurationError as error:
+            problems.append(f"{'task' if len(names) == 1 else 'tasks'} {', '.join(names)}: {error}")
+    if problems:
+        raise ConfigurationError("\n".join(problems))
     return found
+
+
+def _plan_problems(tasks: Sequence[FixTask]) -> list[str]:
+    """Say which plans the scripted model could not play; it would find out in a container, one by one."""
+    problems: list[str] = []
+    for task in tasks:
+        if task.agent == "command":
+            continue
+        try:
+            plan = plan_for_fix(task)
+            check_plan(plan, coding.build_agent(ScriptedModel(plan)))
+        except ConfigurationError as error:
+            problems.append(f"task {task.name}: {error}")
+    return problems
+
+
+async def _pack_one(repository: str, base: str, store: CheckpointStore) -> Source:
+    path = parse_source(repository).path
+    if path is not None:
+        # Said now: it would be missed when a patch is to be applied, after an agent was paid for it.
+        await owner_identity(path)
+    with TemporaryDirectory(prefix="triptych-source-") as folder:
+        file = Path(folder) / "source.tar"
+        packed = await pack_repository(repository, base, file)
+        if packed.is_dirty:
+            _logger.warning(
+                "%s has uncommitted changes: agents work on %s without them, and no patch is applied until they are "
+                "stashed or committed",
+                repository,
+                packed.commit[:12],
+            )
+        key = f"{SOURCES}/{packed.digest}.tar"
+        if key not in await store.keys(SOURCES):
+            await store.write(key, await asyncio.to_thread(file.read_bytes))
+    return Source(repository=repository, base=base, commit=packed.commit, key=key)
 
 
 def _batch(*, in_docker: bool) -> Batch[FixRow]:
     name = f"{FLOW}-in-docker" if in_docker else FLOW
-    return Batch(kind=KIND, deployment=f"{FLOW}/{name}", row=_row, noun="tasks")
+    return Batch(kind=KIND, deployment=f"{FLOW}/{name}", row=_row, noun="tasks", inherited=_inherited)
+
+
+async def _inherited(run: FlowRun) -> dict[str, Any]:
+    """Return the work of a run that only could not be applied: it is paid, tested and read."""
+    report = await outcome_of(run, FixReport)
+    if report is None or report.outcome != "not_applied":
+        return {}
+    # That of the first: its ledger and its tests are what the patch is believed by.
+    return {EARLIER: run.parameters.get(EARLIER) or report.model_dump(mode="json")}
 
 
 async def _row(run: FlowRun, given_up: bool) -> FixRow:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from triptych.errors import CheckpointMissing, LoopError
+from triptych.errors import CheckpointMissing, ConfigurationError, LoopError
 from triptych.fixes import Fix, FixTask
 from triptych.loop.agents import coding
 from triptych.loop.models import SCRIPTED, plan_for_fix, resolve_model
@@ -36,8 +36,18 @@ from triptych.sandbox.restored import RestoredHands
 from triptych.sandbox.snapshots import Files, SnapshotPolicy
 from triptych.settings import Settings
 
+_NO_COMMAND = (126, 127)
+"""What a shell ends with where it cannot run a command, or knows none of that name (POSIX, 2.8.2)."""
 
-async def fix(task: FixTask, source: Source, settings: Settings, policy: ApprovalPolicy, budget: Budget) -> FixReport:
+
+async def fix(
+    task: FixTask,
+    source: Source,
+    settings: Settings,
+    policy: ApprovalPolicy,
+    budget: Budget,
+    earlier: FixReport | None = None,
+) -> FixReport:
     """Work on a task inside a flow, durably.
 
     Args:
@@ -46,6 +56,7 @@ async def fix(task: FixTask, source: Source, settings: Settings, policy: Approva
         settings: The model, and where the broker is.
         policy: How long a person may take who reads the diff, and what holds when nobody answers.
         budget: What may be spent, beside the task's own limits.
+        earlier: Of a run whose patch could not be applied: that is all that is done again.
 
     Returns:
         The report. A task that ends without a branch is one with its reason, not an error.
@@ -58,7 +69,7 @@ async def fix(task: FixTask, source: Source, settings: Settings, policy: Approva
     """
     work = _Work(task, source, settings, policy, budget)
     try:
-        outcome, reason = await work.go()
+        outcome, reason = await (work.go() if earlier is None else work.apply_again(earlier))
     except LoopError as error:
         outcome, reason = "failed", f"{type(error).__name__}: {error}"
         # What was done before a later step failed stays in the report.
@@ -80,11 +91,18 @@ class _Work:
     applied: Applied | None = None
     _archive: bytes | None = field(default=None, repr=False)
 
+    async def apply_again(self, earlier: FixReport) -> tuple[FixOutcome, str]:
+        self.worked, self.before, self.after = earlier.worked, earlier.before, earlier.after
+        return await self._apply(earlier.patch, earlier.flow_run_id)
+
     async def go(self) -> tuple[FixOutcome, str]:
         agent = self._agent()
         self.before = await once(BEFORE, TestRun, lambda: self._tests(None))
         if self.before.outcome == "setup_failed":
             return "failed", f"its setup fails without any change:\n{self.before.output}"
+        if self.before.exit_code in _NO_COMMAND:
+            # Before an agent is paid for what could never pass.
+            return "failed", f"its test command cannot be run in the box:\n{self.before.output}"
         self.worked = await agent()
         if self.worked.outcome == "failed":
             return "failed", self.worked.summary
@@ -105,7 +123,13 @@ class _Work:
             )
             if answer.outcome == "denied":
                 return "denied", answer.reason
-        done = (await have_applied(self.task, self.source, self.patch)).done
+        return await self._apply(self.patch, this_execution().flow_run_id)
+
+    async def _apply(self, patch: Patch | None, fix_run: str) -> tuple[FixOutcome, str]:
+        if patch is None:
+            raise ConfigurationError(f"the report of run {fix_run} holds no patch that could be applied")
+        self.patch = patch
+        done = (await have_applied(self.task, self.source, patch, fix_run)).done
         if isinstance(done, Refused):
             return "not_applied", done.reason
         self.applied = done

@@ -18,13 +18,14 @@ from triptych.runtime.recovery import is_brought_back
 DEPLOYMENT = "apply-patch/apply-patch"
 
 
-async def have_applied(task: FixTask, source: Source, patch: Patch) -> Application:
+async def have_applied(task: FixTask, source: Source, patch: Patch, fix_run: str) -> Application:
     """Have a patch applied by a run of its own, outside of this process and its container, once.
 
     Args:
         task: What it is for.
         source: Where it belongs.
         patch: What is applied.
+        fix_run: The id of the flow run that it comes from: this one, or an earlier one where it was not applied.
 
     Raises:
         ConfigurationError: that run came to nothing; says why.
@@ -36,7 +37,7 @@ async def have_applied(task: FixTask, source: Source, patch: Patch) -> Applicati
             "task": task.model_dump(mode="json"),
             "source": source.model_dump(mode="json"),
             "patch": patch.model_dump(mode="json"),
-            "fix_run": run,
+            "fix_run": fix_run,
         }
         async with get_client() as client:
             made = await arun_deployment(

@@ -30,7 +30,7 @@ async def publish_report(report: FixReport) -> None:
     if worked is not None:
         spent = worked.spending
         lines += [
-            "| steps | tool calls | tokens in | tokens out | cost | duration |",
+            "| requests | tool calls | tokens in | tokens out | cost | duration |",
             "|---|---|---|---|---|---|",
             f"| {spent.steps} | {spent.tool_calls} | {spent.input_tokens} | {spent.output_tokens} "
             f"| ${spent.cost_usd:.4f} | {report.duration_seconds:.1f} s |",
@@ -73,7 +73,7 @@ def _cells(row: FixRow) -> dict[str, Any]:
             "branch": "" if report.applied is None else report.applied.branch,
             "tests before": _words(report.before),
             "tests after": _words(report.after),
-            "steps": None if spent is None else spent.steps,
+            "requests": None if spent is None else spent.steps,
             "cost_usd": None if spent is None else round(spent.cost_usd, 4),
             "seconds": round(report.duration_seconds, 1),
         }

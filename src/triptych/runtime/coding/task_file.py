@@ -119,6 +119,10 @@ class _Reading:
         self._folder = folder
         self._mappings: dict[yaml.Node, dict[str, _Value]] = {}
         """What has been looked at: what several tasks share is told once."""
+        self._meant: dict[yaml.Node, set[str]] = {}
+        """Which keys a mapping was meant to have, by those that it has and nobody knows."""
+        self._shared: yaml.Node | None = None
+        """The mapping of `defaults:`."""
         self._names: dict[str, int] = {}
         """The line of each task's name."""
         self.problems: list[Problem] = []
@@ -130,6 +134,7 @@ class _Reading:
         fields = self._fields(_Value(root, ()), _OF_A_FILE, "`defaults:` and `tasks:`")
         defaults = {}
         if "defaults" in fields:
+            self._shared = fields["defaults"].node
             defaults = dict(self._fields(fields["defaults"], _own_fields(FixTask), "a task's keys"))
         if "name" in defaults:
             self._say(defaults.pop("name"), "every task has a name of its own", "remove it here")
@@ -195,7 +200,10 @@ class _Reading:
                 self._say(where, f"it stands here twice, first in line {seen[name]}", "remove one of them")
             seen.setdefault(name, _line(key))
             if name not in known:
-                self._say(where, "there is no such key", _nearest(name, known))
+                close = get_close_matches(name, known, n=1)
+                self._meant.setdefault(node, set()).update(close)
+                mend = f"write `{close[0]}`" if close else f"write one of {', '.join(known)}"
+                self._say(where, "there is no such key", mend)
         try:
             _LOADER("").flatten_mapping(node)
         except yaml.MarkedYAMLError as error:
@@ -255,6 +263,11 @@ class _Reading:
         loc = [str(each) for each in error["loc"]]
         what = error["msg"].removeprefix("Value error, ")
         value = fields.get(loc[0]) if loc else None
+        if error["type"] == "missing" and any(
+            loc[-1] in self._meant.get(node, ()) for node in (task.node, self._shared) if node is not None
+        ):
+            # It is there, misspelt, and that has been said.
+            return
         if value is None:
             self._say(_Value(task.node, (*task.place, *loc)), what, _MEND.get(error["type"], "write both, or neither"))
             return
@@ -300,11 +313,6 @@ def _pairs(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
 
 def _own_fields(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(name for name in model.model_fields if name != "schema_version")
-
-
-def _nearest(key: str, known: tuple[str, ...]) -> str:
-    close = get_close_matches(key, known, n=1)
-    return f"write `{close[0]}`" if close else f"write one of {', '.join(known)}"
 
 
 def _mend_yaml(content: bytes, line: int) -> str:

@@ -57,7 +57,7 @@ def print_closing(
         ledger: What was asked and decided.
         leave: Whether the server ends with the demo, so that its links lead nowhere.
     """
-    table = closing_table("What happened", "ticket", "outcome", "steps", "tokens", "cost", "seconds", "")
+    table = closing_table("What happened", "ticket", "outcome", "requests", "tokens", "cost", "seconds", "")
     for row in rows:
         spending = row["spending"]
         table.add_row(
@@ -73,8 +73,9 @@ def print_closing(
     if ledger:
         console.print(_ledger(ledger))
     lines = [
-        f"{result.completed} of {result.tickets} tickets handled in {result.seconds:.0f} s: {result.steps} steps, "
-        f"{result.tokens} tokens, ${result.cost_usd:.4f} (what the scripted model's would cost; nothing was paid).",
+        f"{result.completed} of {result.tickets} tickets handled in {result.seconds:.0f} s: {result.steps} model "
+        f"requests, {result.tokens} tokens, ${result.cost_usd:.4f} (what the scripted model's would cost; "
+        "nothing was paid).",
         f"Processes killed: {result.kills}. Completed steps executed again: {result.steps_executed_again}. "
         f"Effects applied: {result.effects_applied} of {result.effects_expected} expected.",
     ]

@@ -193,7 +193,7 @@ class _Show:
         with contextlib.suppress(SandboxUnavailable):  # a busy broker; the next look comes soon
             boxes = _boxes(self.stage.settings)
         table = Table(title="Tasks", title_justify="left", title_style="bold")
-        for column in ("task", "state", "steps", "boxes"):
+        for column in ("task", "state", "requests", "boxes"):
             table.add_column(column)
         for run_id, (_, state) in sorted(self._runs.items(), key=lambda item: item[1][0]):
             own = [line for line in self.stage.witness if line.run.startswith(run_id)]
@@ -206,7 +206,7 @@ class _Show:
 def _print_closing(
     console: Console, result: CodingDemoResult, rows: Sequence[FixRow], killed: Sequence[str], *, leave: bool
 ) -> None:
-    table = closing_table("What happened", "task", "outcome", "tests", "steps", "seconds", "branch", "")
+    table = closing_table("What happened", "task", "outcome", "tests", "requests", "seconds", "branch", "")
     for row in rows:
         report = row.report
         if report is None:

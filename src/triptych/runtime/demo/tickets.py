@@ -204,7 +204,7 @@ class _Show:
 
     def _table(self, lines: Sequence[WitnessLine]) -> Table:
         table = Table(title="Tickets", title_justify="left", title_style="bold")
-        for column in ("ticket", "state", "steps", "last"):
+        for column in ("ticket", "state", "requests", "last"):
             table.add_column(column)
         for run_id, (name, state) in sorted(self._runs.items(), key=lambda item: item[1][0]):
             own = [line for line in lines if line.run.startswith(run_id)]

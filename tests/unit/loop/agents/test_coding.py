@@ -16,7 +16,7 @@ from triptych.errors import BudgetExceeded, ConfigurationError
 from triptych.fixes import Fix, FixLimits, FixPlan, FixTask
 from triptych.loop.agents import coding
 from triptych.loop.limits import WithinLimits
-from triptych.loop.models import Plan, ScriptedModel, Turn, plan_for_fix
+from triptych.loop.models import Plan, ScriptedModel, Turn, check_plan, plan_for_fix
 from triptych.records import PlannedCall
 from triptych.runtime.agents import build_durable
 
@@ -111,3 +111,15 @@ def test_every_step_of_it_can_be_durable() -> None:
 def test_a_task_without_a_plan_cannot_be_played() -> None:
     with pytest.raises(ConfigurationError, match="no plan for task t: set TRIPTYCH_MODEL"):
         plan_for_fix(task().model_copy(update={"plan": None}))
+
+
+def test_a_plan_is_held_against_the_tools_before_a_workspace_is_there() -> None:
+    def check(call: PlannedCall) -> None:
+        plan = plan_for_fix(task(call))
+        check_plan(plan, coding.build_agent(ScriptedModel(plan)))
+
+    check(EDIT)
+    with pytest.raises(ConfigurationError, match="calls the tool mend, which the agent does not have"):
+        check(PlannedCall(name="mend"))
+    with pytest.raises(ConfigurationError, match="violate the tool's schema"):
+        check(PlannedCall(name="edit_file", arguments={"new_text": "x = 2"}))
