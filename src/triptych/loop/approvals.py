@@ -10,7 +10,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeAlias, cast
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_ai import ApprovalRequired, RunContext
@@ -18,9 +18,9 @@ from pydantic_ai.tools import ToolFuncContext
 from pydantic_core import to_jsonable_python
 
 from triptych.errors import ConfigurationError
-from triptych.loop.deps import DeskDeps
 
 P = ParamSpec("P")
+DepsT = TypeVar("DepsT")
 
 APPROVAL = "approval"
 """The key in a tool's metadata that says whether its calls may need a person."""
@@ -99,8 +99,8 @@ def approved(ask: Ask, *, is_changed: bool) -> dict[str, Any]:
 
 
 def asking(
-    function: ToolFuncContext[DeskDeps, P], rule: Rule, *, policy_may_approve: bool = False
-) -> ToolFuncContext[DeskDeps, P]:
+    function: ToolFuncContext[DepsT, P], rule: Rule, *, policy_may_approve: bool = False
+) -> ToolFuncContext[DepsT, P]:
     """Return the tool's function with the rule in front: a call that needs approval ends before anything is done.
 
     Once a person has approved it the call runs, unless it would now pay out another amount than the one that was
@@ -108,7 +108,8 @@ def asking(
     that raises has a person asked.
 
     Args:
-        function: The tool.
+        function: The tool, asynchronous or not. Of one that takes `**arguments`, as a tool made of a JSON schema does,
+            the rule sees those arguments by their names.
         rule: Which of its calls a person is asked about.
         policy_may_approve: Whether the policy may let a call go when nobody answers.
 
@@ -121,19 +122,38 @@ def asking(
         )
     signature = inspect.signature(function)
 
-    @functools.wraps(function)
-    def checked(ctx: RunContext[DeskDeps], *args: P.args, **kwargs: P.kwargs) -> Any:
-        arguments = dict(signature.bind(ctx, *args, **kwargs).arguments)
-        arguments.pop(next(iter(signature.parameters)))
+    def check(ctx: RunContext[DepsT], *args: P.args, **kwargs: P.kwargs) -> None:
+        arguments = _named(signature, signature.bind(ctx, *args, **kwargs).arguments)
         ask = _ask(rule, ctx, arguments)
         if ask is not None and not (ctx.tool_call_approved and _is_what_was_approved(ctx, ask)):
             more: dict[str, Any] = {"policy_may_approve": policy_may_approve}
             if _metadata(ctx).get(_CHANGED):
                 more["changed_arguments"] = to_jsonable_python(arguments)
             raise ApprovalRequired(metadata=ask.model_copy(update=more).model_dump())
+
+    @functools.wraps(function)
+    def checked(ctx: RunContext[DepsT], *args: P.args, **kwargs: P.kwargs) -> Any:
+        check(ctx, *args, **kwargs)
         return function(ctx, *args, **kwargs)
 
-    return checked
+    @functools.wraps(function)
+    async def checked_async(ctx: RunContext[DepsT], *args: P.args, **kwargs: P.kwargs) -> Any:
+        check(ctx, *args, **kwargs)
+        return await function(ctx, *args, **kwargs)
+
+    # Whoever calls it awaits what is declared so, and runs anything else in a thread.
+    return checked_async if inspect.iscoroutinefunction(function) else checked
+
+
+def _named(signature: inspect.Signature, bound: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call's arguments without the context, those of `**arguments` beside the others."""
+    named: dict[str, Any] = {}
+    for name in list(bound)[1:]:
+        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            named |= bound[name]
+        else:
+            named[name] = bound[name]
+    return named
 
 
 def _ask(rule: Rule, ctx: RunContext[Any], arguments: Mapping[str, Any]) -> Ask | None:

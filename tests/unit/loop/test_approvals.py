@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,6 +35,14 @@ def call(deps: DeskDeps, rule: Rule, amount: float, **context: Any) -> str:
     ctx = dataclasses.replace(tool_context(deps, "pay"), **given)
     tool: Any = asking(pay, rule)
     return tool(ctx, amount=amount)
+
+
+async def pay_in_time(ctx: RunContext[DeskDeps], amount: float) -> str:
+    return f"paid {amount}"
+
+
+async def pay_by_schema(ctx: RunContext[DeskDeps], **arguments: Any) -> str:
+    return f"paid {arguments['amount']}"
 
 
 def paid(_ctx: RunContext[Any], arguments: Mapping[str, Any]) -> float | None:
@@ -70,6 +79,17 @@ def test_who_is_asked(deps: DeskDeps, rule: Rule, amount: float, is_asked: bool)
 def test_a_run_without_a_threshold_asks_about_every_payout(deps: DeskDeps) -> None:
     with pytest.raises(ApprovalRequired):
         call(deps, above_threshold(paid), 0.01, metadata=None)
+
+
+@pytest.mark.parametrize("function", [pay_in_time, pay_by_schema])
+async def test_an_asynchronous_tool_is_awaited_and_its_arguments_named(deps: DeskDeps, function: Any) -> None:
+    tool: Any = asking(function, above_threshold(paid))
+    assert inspect.iscoroutinefunction(tool)  # or pydantic-ai would run it in a thread and keep the coroutine
+    ctx = dataclasses.replace(tool_context(deps, "pay"), metadata=run_metadata(500))
+    assert await tool(ctx, amount=500.0) == "paid 500.0"
+    with pytest.raises(ApprovalRequired) as caught:
+        await tool(ctx, amount=600.0)
+    assert Ask.model_validate(caught.value.metadata).amount_usd == 600.0
 
 
 @pytest.mark.parametrize(("approved", "runs"), [(600.0, True), (599.0, False), (None, False)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pydantic_ai import ModelRetry, RunContext, Tool
 from pydantic_ai.tools import ToolFuncContext
@@ -20,6 +20,7 @@ from triptych.loop.idempotency import idempotency_key
 from triptych.loop.witness import WitnessEvent
 
 P = ParamSpec("P")
+DepsT = TypeVar("DepsT")
 
 SIDE_EFFECTS = "side_effects"
 """The key in a tool's metadata that says whether it changes anything; every tool declares it."""
@@ -29,8 +30,8 @@ idempotency key. Where it says False, a call that was interrupted is not made ag
 
 
 def reading_tool(
-    function: ToolFuncContext[DeskDeps, P], *, description: str, max_retries: int | None = None
-) -> Tool[DeskDeps]:
+    function: ToolFuncContext[DepsT, P], *, description: str, max_retries: int | None = None
+) -> Tool[DepsT]:
     """Declare a tool that changes nothing.
 
     Args:
@@ -48,14 +49,14 @@ def reading_tool(
 
 
 def changing_tool(
-    function: ToolFuncContext[DeskDeps, P],
+    function: ToolFuncContext[DepsT, P],
     *,
     description: str,
     approval: Rule | None = None,
     policy_may_approve: bool = False,
     honours_key: bool = True,
     max_retries: int | None = None,
-) -> Tool[DeskDeps]:
+) -> Tool[DepsT]:
     """Declare a tool with a side effect. It runs alone: the effects of one response happen in the model's order.
 
     Args:
