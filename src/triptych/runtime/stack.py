@@ -115,6 +115,7 @@ def start(
     concurrency: int = 4,
     recover_options: tuple[str, ...] = (),
     extra: Mapping[str, str] | None = None,
+    sandbox: bool = True,
     say: Say = lambda line: None,
 ) -> Stack:
     """Start server, pool, worker and recovery loop, save the project's blocks, and deploy the project.
@@ -126,6 +127,7 @@ def start(
         concurrency: How many flow runs the pool runs at once.
         recover_options: For `triptych recover`.
         extra: Further environment variables of the services.
+        sandbox: Whether the sandbox's broker and the worker of brains are started as well, where there is a Docker.
         say: Called with a line of progress.
 
     Raises:
@@ -139,7 +141,8 @@ def start(
             stack = _add_server(settings, stack, env)
             make_pools(stack.api_url, concurrency)
             free_orphans(stack.api_url)
-            stack = _add_broker(settings, stack, env, say)
+            if sandbox:
+                stack = _add_broker(settings, stack, env, say)
             say("starting a worker and the recovery loop")
             command = [*_prefect(), "worker", "start", "--pool", POOL, "--name", "triptych-worker"]
             stack = _add(settings, stack, "worker", command, env)
@@ -150,7 +153,7 @@ def start(
             say(f"saving blocks and deploying prefect.yaml{version}")
             blocks = [sys.executable, "-m", "triptych", "blocks", "--project", str(project)]
             deploy = _deploy_command(settings, project)
-            lacking = brains_lack(settings)
+            lacking = brains_lack(settings) if sandbox else "no sandbox is wanted"
             pool = {} if lacking else {"making the pool of brains": [sys.executable, "-m", "triptych", "pool"]}
             _run_all({"saving the blocks": blocks, "deploying prefect.yaml": deploy, **pool}, project, env)
             if lacking:
