@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from triptych import __version__
-from triptych.cli import approvals, chaos, coding, forks, runs, sandboxes, versions
+from triptych.cli import advise, approvals, chaos, coding, forks, runs, sandboxes, versions
 from triptych.cli.terminal import Json, connected, note, out, print_json, progress, say, show_log, table
 from triptych.errors import ConfigurationError, TriptychError
 from triptych.settings import Settings
@@ -31,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(approvals.app, name="approvals")
+app.command()(advise.advise)
 app.command()(forks.fork)
 app.command()(forks.replay)
 app.command()(chaos.chaos)
@@ -93,6 +94,7 @@ def up(
     project: Project = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="The server's; a free one by default.")] = None,
     concurrency: Annotated[int, typer.Option(min=2, help="Flow runs at once; an inbox is one of them.")] = 4,
+    sandbox: Annotated[bool, typer.Option(help="Also the sandbox's broker, where a Docker Engine answers.")] = True,
     as_json: Json = False,
 ) -> None:
     """Start a Prefect server, a worker and the recovery loop, and deploy prefect.yaml."""
@@ -101,7 +103,7 @@ def up(
 
     settings = Settings()
     folder = find_project(project)
-    stack = start(settings, folder, port=port, concurrency=concurrency, say=say)
+    stack = start(settings, folder, port=port, concurrency=concurrency, sandbox=sandbox, say=say)
     loaded = _load_samples_into_new_desk(settings)
     if as_json:
         print_json({**stack.model_dump(mode="json"), "ui_url": stack.ui_url})
@@ -304,11 +306,17 @@ def demo(
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def bench(
     context: typer.Context,
-    suite: Annotated[str, typer.Option(help="One of approvals, checkpoints, demo and sandbox.")] = "checkpoints",
+    suite: Annotated[
+        str, typer.Option(help="One of architectures, approvals, checkpoints, demo and sandbox.")
+    ] = "architectures",
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Run a benchmark of the project's benchmarks/ folder. Its own options follow."""
+    """Run a benchmark of the project's benchmarks/ folder. Its own options follow.
+
+    Of `architectures`: --profile smoke (five minutes) or full, --arms, --rounds, --seed, --out, --tau; or `compare A B`
+    of two results, or `report DIR`.
+    """
     from triptych.runtime.project import find_project, load_entrypoint
 
     folder = find_project(project)

@@ -9,7 +9,8 @@ import pytest
 
 from triptych.errors import ConfigurationError
 from triptych.fixes import FORBIDDEN, FixBatch, FixLimits
-from triptych.runtime.coding.task_file import MAX_BYTES, MAX_NODES, MAX_TASKS, load_task_file
+from triptych.runtime.coding.task_file import MAX_TASKS, load_task_file
+from triptych.yaml_file import MAX_BYTES, MAX_NODES
 
 
 def read(folder: Path, text: str | bytes) -> FixBatch:
