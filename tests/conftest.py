@@ -15,6 +15,7 @@ from xdist.scheduler import LoadFileScheduling
 _SANDBOX = "tests/e2e/hands/"
 
 _KEEP = {
+    "TRIPTYCH_ARMS",
     "TRIPTYCH_IMAGE_BASE",
     "TRIPTYCH_PROXY_COMMAND",
     "TRIPTYCH_REQUIRE",
