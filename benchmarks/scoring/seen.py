@@ -1,0 +1,92 @@
+"""Which trials and items say something about their arm, and which are left out because the harness failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from benchmarks.contract import Item, ItemTrial, LedgerLine, Trial
+from benchmarks.scoring.frames import Row
+from benchmarks.scoring.ledgers import by_item, kill_that_was_missed
+
+
+class SeenItem(NamedTuple):
+    """An item of a trial, and all that is known of it."""
+
+    trial: Trial
+    item: Item
+    came_of: ItemTrial
+    lines: Sequence[LedgerLine]
+    """Its part of the ledger, the oldest first."""
+
+    @property
+    def key(self) -> Row:
+        """The columns by which its rows are known."""
+        return {**key(self.trial), "item": self.item.id}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended as it should, as its arm tells it."""
+        return self.came_of.state == "done"
+
+
+class SeenTrial(NamedTuple):
+    """A trial that says something about its arm."""
+
+    trial: Trial
+    items: Sequence[SeenItem]
+    """Those that are counted."""
+    ledger: dict[str, list[LedgerLine]]
+    """Of all items, also those that are not."""
+
+
+class Seen(NamedTuple):
+    """All trials, sorted out."""
+
+    trials: Sequence[SeenTrial]
+    left_out: Sequence[Row]
+
+
+def key(trial: Trial) -> Row:
+    """Return the columns by which a trial's rows are known."""
+    return {"arm": trial.arm, "workload": trial.workload, "plan": trial.plan.name, "round": trial.round}
+
+
+def sort_out(trials: Iterable[Trial]) -> Seen:
+    """Take what counts, in an order that is not that of the trials.
+
+    Left out are trials in which the harness failed, items that it never handed in, and items of which it did not kill
+    the process that it was to kill.
+    """
+    # Told apart by all they hold where their names are the same, as those of a round that was run twice.
+    ordered = sorted(
+        trials, key=lambda each: (each.arm, each.workload, each.plan.name, each.round, each.model_dump_json())
+    )
+    seen: list[SeenTrial] = []
+    left_out: list[Row] = []
+    for trial in ordered:
+        if trial.harness_failure is not None:
+            reason = f"the harness failed: {trial.harness_failure}"
+            left_out.append({**key(trial), "items": len(trial.items), "item": "", "reason": reason})
+            continue
+        ledger = by_item(trial.ledger)
+        came_of = {each.item: each for each in trial.came_of}
+        items: list[SeenItem] = []
+        for item in trial.items:
+            lines = ledger.get(item.id, [])
+            reason = _why_not(item.id in came_of, lines)
+            if reason is None:
+                items.append(SeenItem(trial, item, came_of[item.id], lines))
+            else:
+                left_out.append({**key(trial), "items": 1, "item": item.id, "reason": reason})
+        seen.append(SeenTrial(trial, items, ledger))
+    return Seen(seen, left_out)
+
+
+def _why_not(is_handed_in: bool, lines: Sequence[LedgerLine]) -> str | None:
+    if not is_handed_in:
+        return "the harness never handed it in"
+    missed = kill_that_was_missed(lines)
+    if missed is not None:
+        return f"the process behind {missed.kind} {missed.step} was to be killed, and was not found"
+    return None

@@ -1,0 +1,51 @@
+"""What compute and tokens cost, by cases computed by hand; and the file that is shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.scoring.rates import compute_cost, load_rates, request_cost_usd
+from tests.unit.benchmarks.scoring.building import RATES, used
+from triptych.errors import ConfigurationError
+
+
+def test_a_container_by_hand() -> None:
+    cost = compute_cost(RATES, "layered", used(), invocations=7, time_scale=1.0)
+    assert cost == pytest.approx((4 * 0.01 + 30 * 0.002, 0.0))
+
+
+def test_a_function_by_hand() -> None:
+    for arm in ("while_loop", "while_loop_keyed"):
+        assert compute_cost(RATES, arm, used(), invocations=7, time_scale=1.0) == pytest.approx((30 * 0.01 + 3.5, 0.0))
+
+
+def test_what_waits_is_billed_at_the_workloads_time() -> None:
+    cost = compute_cost(RATES, "layered", used(idle_gib_seconds=20.0), invocations=0, time_scale=3600.0)
+    assert cost == pytest.approx((4 * 0.01 + 10 * 0.002, 20 * 3600 * 0.002))
+
+
+def test_a_request_costs_its_list_price() -> None:
+    assert request_cost_usd(1_000_000, 0) == pytest.approx(0.25)
+    assert request_cost_usd(0, 1_000_000) == pytest.approx(2.0)
+
+
+def test_the_shipped_rates() -> None:
+    rates = load_rates()
+    assert rates.is_function("while_loop")
+    assert rates.is_function("while_loop_keyed")
+    assert not rates.is_function("layered")
+    # One vCPU and one GB for an hour, beside one GB for an hour of a function.
+    assert rates.container.vcpu_hour_usd + rates.container.gb_hour_usd == pytest.approx(0.044925)
+    assert 3600 * rates.function.gb_second_usd == pytest.approx(0.06, rel=1e-4)
+
+
+@pytest.mark.parametrize("text", ["[function", "[function]\ngb_second_usd = -1\n", "[fargate]\n"])
+def test_rates_that_cannot_be_used_say_so(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "rates.toml"
+    with pytest.raises(ConfigurationError, match=r"rates\.toml"):
+        load_rates(file)
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"rates\.toml"):
+        load_rates(file)

@@ -1,0 +1,39 @@
+"""What the harness failed at is scored against nobody, and is said."""
+
+from __future__ import annotations
+
+from benchmarks.scoring.frames import LEFT_OUT
+from tests.unit.benchmarks.scoring.building import LOOK, Course, frames_of, item, only, right_course, trial
+
+ONE, TWO = item(LOOK), item(LOOK, id="i2")
+
+
+def test_a_trial_in_which_the_harness_failed() -> None:
+    good = trial((ONE, right_course(ONE)))
+    failed = trial((ONE, Course()), (TWO, Course()), round=1, harness_failure="the world is gone")
+    frames = frames_of(good, failed)
+    assert set(frames.items["round"]) == set(frames.steps["round"]) == set(frames.use["round"]) == {0}
+    row = only(frames.left_out)
+    assert list(row) == list(LEFT_OUT)
+    assert (row["items"], row["item"], row["round"]) == (2, "", 1)
+    assert "the world is gone" in row["reason"]
+
+
+def test_an_item_whose_process_was_not_found() -> None:
+    course = Course().request(0).add("missed", "request", 0).call(0).request(1)
+    frames = frames_of(trial((ONE, course), (TWO, right_course(TWO))))
+    assert set(frames.items["item"]) == set(frames.steps["item"]) == {"i2"}
+    row = only(frames.left_out)
+    assert (row["items"], row["item"]) == (1, "i1")
+    assert "request 0" in row["reason"]
+
+
+def test_an_item_that_was_never_handed_in() -> None:
+    whole = trial((ONE, right_course(ONE)), (TWO, right_course(TWO)))
+    frames = frames_of(whole.model_copy(update={"came_of": whole.came_of[:1]}))
+    assert set(frames.items["item"]) == {"i1"}
+    assert only(frames.left_out)["item"] == "i2"
+
+
+def test_all_is_well() -> None:
+    assert frames_of(trial((ONE, right_course(ONE)))).left_out.empty
