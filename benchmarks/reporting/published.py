@@ -1,0 +1,75 @@
+"""The published table, for which no method was given, and our own rows beside it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from benchmarks.reporting.document import Table
+from benchmarks.reporting.measured import ALL_FAULTS, Key, Results
+from benchmarks.reporting.numbers import with_interval
+
+PUBLISHED = "published, no method given"
+NOT_GIVEN = "not given"
+
+
+class Headline(NamedTuple):
+    """A column of the table, and where ours comes from."""
+
+    title: str
+    """With its unit."""
+    key: Key
+
+
+FIRST_TOKEN = Headline("first token, p50 (ms)", Key("first_token_p50", "retail", "none"))
+FIRST_TOKEN_P95 = Headline("first token, p95 (ms)", Key("first_token_p95", "retail", "none"))
+PERSISTENCE = Headline("state persistence rate (%)", Key("state_persistence_rate", "retail", ALL_FAULTS))
+DEPLOYMENT = Headline("deployment overhead (min)", Key("deployment_overhead", "retail", "deploy"))
+SUCCESS = Headline("tool-call success rate (%)", Key("tool_call_success_rate", "retail", ALL_FAULTS))
+COST = Headline("cost of 10,000 runs (USD)", Key("cost_per_10k_runs", "retail", "none"))
+HEADLINES = (FIRST_TOKEN, FIRST_TOKEN_P95, PERSISTENCE, DEPLOYMENT, SUCCESS, COST)
+
+
+class Approach(NamedTuple):
+    """A row of the published table."""
+
+    name: str
+    arm: str
+    """The arm that is built so."""
+    cells: tuple[str, ...]
+    """One a headline."""
+
+
+APPROACHES = (
+    Approach("custom while loop + serverless", "while_loop", ("180", NOT_GIVEN, "62", "8", "74", "14.20")),
+    Approach(
+        "monolithic framework (LangGraph, AgentKit)",
+        "monolith",
+        ("210", NOT_GIVEN, NOT_GIVEN, "15 (derived)", NOT_GIVEN, "about 28 (derived)"),
+    ),
+    Approach("layered (loop + runtime + sandbox)", "layered", ("195", NOT_GIVEN, "99.8", "4", "96.5", "19.80")),
+)
+"""As they were published. Derived: not in the published table, computed from its claims and its other rows."""
+
+
+def table(results: Results) -> Table:
+    """Return the published rows, each with ours below it, and then the arms that it does not have."""
+    rows: list[tuple[str, ...]] = []
+    for approach in APPROACHES:
+        rows.append((approach.name, PUBLISHED, *approach.cells))
+        rows.append((f"`{approach.arm}`", "measured here", *_ours(results, approach.arm)))
+    beside = {approach.arm for approach in APPROACHES}
+    rows += [(f"`{arm}`", "measured here", *_ours(results, arm)) for arm in results.arms if arm not in beside]
+    return Table(("approach", "source", *(each.title for each in HEADLINES)), tuple(rows))
+
+
+def _ours(results: Results, arm: str) -> tuple[str, ...]:
+    return tuple(with_interval(results.figure(arm, headline.key)) for headline in HEADLINES)
+
+
+NOTE = (
+    "Ours: first token and cost of `retail` without faults; persistence and tool-call success of `retail` under all "
+    "fault plans together, which strike far more often than a day in production does; deployment overhead of a deploy "
+    "amid `retail`, `never` where it lost a run or the new version did not come. In brackets the 95% bootstrap "
+    "interval."
+)
+"""What our cells are of."""

@@ -1,0 +1,175 @@
+"""The report: what is said, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.reporting import published
+from benchmarks.reporting.about import About
+from benchmarks.reporting.claims import CANNOT_SAY, claims
+from benchmarks.reporting.document import (
+    Block,
+    Bullets,
+    Code,
+    Document,
+    Heading,
+    Paragraph,
+    Picture,
+    Plot,
+    Section,
+    Table,
+    section,
+)
+from benchmarks.reporting.measured import NO_INTERVAL, NOISE, US, Frames, Results, in_order, records
+from benchmarks.reporting.numbers import NOT_MEASURED, with_interval
+from benchmarks.reporting.wins import of_wins, where
+from benchmarks.scoring.measures import MEASURES
+
+TITLE = "What each architecture costs and saves"
+
+
+def report(frames: Frames, about: About, plots: Sequence[Plot]) -> Document:
+    """Return the report of a result.
+
+    Args:
+        frames: By name, `measures` and `differences` among them.
+        about: Where, when and how they were measured.
+        plots: As they were drawn, those that could not be included.
+    """
+    results = Results(frames)
+    return Document(
+        title=TITLE,
+        subtitle=_subtitle(about),
+        sections=(
+            of_wins(results),
+            section("The published table, and ours", published.table(results), Paragraph(published.NOTE)),
+            _claims(results),
+            _measures(results, plots),
+            _tuning(results, about),
+            _circumstances(frames, about, plots),
+        ),
+    )
+
+
+def _subtitle(about: About) -> str:
+    rounds = "1 round" if about.rounds == 1 else f"{about.rounds} rounds"
+    return (
+        f"Profile {about.profile}, {rounds}, seed {about.seed}, measured on {about.began_at:%d %B %Y} on "
+        f"{about.machine.cpu} ({about.machine.cores} cores), commit {_commit(about)}. "
+        "Where another arm is better than the layered one comes first."
+    )
+
+
+def _commit(about: About) -> str:
+    if about.commit is None:
+        return "unknown: not in a git repository"
+    return f"`{about.commit[:12]}`{', with changed files' if not about.is_clean else ''}"
+
+
+def _claims(results: Results) -> Section:
+    rows = tuple((each.claim, each.verdict, each.figures) for each in claims(results))
+    return section(
+        "The four claims",
+        Table(("claim", "here it", "figures"), rows),
+        Paragraph(
+            "The third claim is two. A share that one arm is less than another has the widest interval that both of "
+            "their intervals allow. A claim whose bound lies inside the interval is inside the noise."
+        ),
+        Heading("What this benchmark cannot say"),
+        Bullets(CANNOT_SAY),
+    )
+
+
+def _measures(results: Results, plots: Sequence[Plot]) -> Section:
+    blocks: list[Block] = [
+        Paragraph(
+            "In brackets the 95% bootstrap interval. Better and worse: than "
+            f"`{US}`, in the same rounds and beyond the noise; {NOISE}: the interval of the difference holds 0; "
+            f"{NO_INTERVAL}: there were too few trials for one. What each measure is made of stands in "
+            "`benchmarks/README.md`."
+        )
+    ]
+    blocks += [
+        block
+        for plot in plots
+        if plot.png is not None
+        for block in (Heading(plot.title), Picture(f"plots/{plot.name}.png", plot.title, plot.note))
+    ]
+    for measure in MEASURES:
+        keys = [key for key in results.shown if key.measure == measure.name]
+        heading = Heading(f"`{measure.name}` ({measure.unit}, {measure.better} is better)")
+        if not keys:
+            blocks += [heading, Paragraph(f"{_begun(measure.formula)}. It was {NOT_MEASURED}.")]
+            continue
+        rows = tuple((where(key), *(_cell(results, arm, key) for arm in results.arms)) for key in keys)
+        head = ("workload, plan", *(f"`{arm}`" for arm in results.arms))
+        blocks += [heading, Paragraph(f"{_begun(measure.formula)}."), Table(head, rows)]
+    return section("All measures by arm", blocks)
+
+
+def _begun(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
+
+
+def _cell(results: Results, arm: str, key: published.Key) -> str:
+    figure = with_interval(results.figure(arm, key))
+    difference = results.against_us(arm, key)
+    if difference is None or (difference.verdict == NO_INTERVAL and figure.endswith(f"({NO_INTERVAL})")):
+        return figure
+    return f"{figure}, {difference.verdict}"
+
+
+def _tuning(results: Results, about: About) -> Section:
+    blocks: list[Block] = [
+        Paragraph("Every arm is set up as its own documentation advises. What it follows, with the source:")
+    ]
+    for arm in in_order({*results.arms, *about.arms}):
+        followed = about.arms[arm].tuned_by if arm in about.arms else ()
+        blocks.append(Heading(f"`{arm}`"))
+        blocks.append(Bullets(followed) if followed else Paragraph("It names no source."))
+    return section("How the arms were tuned", blocks)
+
+
+def _circumstances(frames: Frames, about: About, plots: Sequence[Plot]) -> Section:
+    machine = about.machine
+    facts = (
+        ("machine", f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:.1f} GiB of memory"),
+        ("system", machine.system),
+        ("commit", _commit(about)),
+        ("seed", str(about.seed)),
+        ("profile", about.profile),
+        ("rounds", str(about.rounds)),
+        ("time scale", f"{about.time_scale:g}: so many seconds of a person's time pass in one second"),
+        ("begun", f"{about.began_at:%Y-%m-%d %H:%M %Z}".strip()),
+        ("version of the benchmark", str(about.benchmark_version)),
+        ("the model's pace", about.said_of_pace),
+        ("rates", about.said_of_rates),
+    )
+    versions = tuple((name, version or "not installed") for name, version in sorted(about.versions.items()))
+    blocks: list[Block] = [Table(("what", "here"), facts)]
+    blocks += [Heading("Versions"), Table(("package", "version"), versions)] if versions else []
+    blocks += [Heading("What was left out, and why"), *_left_out(frames, about, plots)]
+    blocks += [Heading("How to measure it again"), Code(about.command)]
+    return section("Where, when and how it was measured", blocks)
+
+
+def _left_out(frames: Frames, about: About, plots: Sequence[Plot]) -> list[Block]:
+    items = [*about.left_out]
+    items += [f"The plot “{plot.title}”: its data is not there." for plot in plots if plot.png is None]
+    items += [
+        f"The frame `{name}`: it was not handed over." for name in ("measures", "differences") if name not in frames
+    ]
+    blocks: list[Block] = [Bullets(tuple(items))] if items else []
+    rows = tuple(
+        (
+            f"`{row['arm']}`",
+            f"{row['workload']}, {row['plan']}, round {row['round']}",
+            row["item"] or f"all {row['items']}",
+            row["reason"],
+        )
+        for row in records(frames, "left_out")
+    )
+    if rows:
+        note = "The harness failed in these. That says nothing about the arm, so they are in no measure:"
+        blocks += [Paragraph(note), Table(("arm", "trial", "items", "reason"), rows)]
+    return blocks or [Paragraph("Nothing.")]
