@@ -1,7 +1,7 @@
 # Every target makes .venv by itself, from Python 3.11 or newer and the hash-pinned locks.
 #   make demo    watch tickets being handled        make test    all tests
 #   make up      server, worker and deployments     make check   lint, format, types, layers
-#   make down    stop what `make up` started        make bench   measure (ARGS="--suite checkpoints")
+#   make down    stop what `make up` started        make bench   compare architectures (ARGS="--profile full")
 #   make lock    pin dependencies anew              make soak    every kill, rivals and chaos, written down
 #
 # PYTHON=python3.12 names another Python. ARGS is handed on to triptych or pytest.
@@ -21,11 +21,11 @@ EDITABLE := $(INSTALL) --no-deps --no-build-isolation --editable .
 .PHONY: demo test check bench up down lock soak
 .DELETE_ON_ERROR:
 
-demo bench: $(VENV)/.runtime
+demo up down: $(VENV)/.runtime
 	$(BIN)/triptych $@ $(ARGS)
 
-up down: $(VENV)/.runtime
-	$(BIN)/triptych $@ $(ARGS)
+bench: $(VENV)/.bench
+	$(BIN)/triptych bench $(ARGS)
 
 # Divided by file, since a file's tests share what is dear. (By group would share more, but pytest 9.2 does not tell
 # pytest-xdist 3.8 the groups.) For one test alone, or a debugger: make test SIDE_BY_SIDE= ARGS=...
@@ -33,18 +33,20 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadsc
 test: $(VENV)/.dev
 	$(BIN)/pytest $(SIDE_BY_SIDE) $(if $(TRIPTYCH_SEED),--hypothesis-seed=$(TRIPTYCH_SEED)) $(ARGS)
 
-check: $(VENV)/.dev
+# Types are checked of the benchmark's arms too, against the packages that they use.
+check: $(VENV)/.dev $(VENV)/.bench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pyright
 
-# TRIPTYCH_SEED=... seeds rivals and chaos; the other two take every point. The last needs Docker and both images.
-soak: $(VENV)/.dev
+# TRIPTYCH_SEED=... seeds rivals and chaos; the others take every point. That of fixes needs Docker and both images.
+soak: $(VENV)/.dev $(VENV)/.bench
 	$(BIN)/python -m tests.resume.soak $(ARGS)
 	$(BIN)/python -m tests.resume.soak_rivals
 	$(BIN)/python -m tests.e2e.soak_chaos
 	$(BIN)/python -m tests.e2e.hands.soak_killed_fixes
+	TRIPTYCH_ARMS=all $(BIN)/pytest tests/unit/benchmarks/arms
 
 # Keeps the versions of today's locks where the bounds allow it; UPGRADE=1 takes the newest.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -52,6 +54,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(BIN)/uv
 	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements.lock
 	$(COMPILE) pyproject.toml --all-extras --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --all-extras --group bench --constraint requirements.lock --output-file requirements-bench.lock
 	$(COMPILE) deployments/egress/requirements.in --override deployments/egress/overrides.txt \
 		--output-file deployments/egress/requirements.lock
 
@@ -77,6 +80,12 @@ $(VENV)/.dev-lock: requirements-dev.lock | $(VENV)/.made
 	@echo "Installing Triptych's dependencies and tools into $(VENV): about a minute, once."
 	$(call LOCKED,requirements-dev.lock)
 	touch $@ $(VENV)/.runtime-lock
+
+# The rivals of the benchmark, beside what is there.
+$(VENV)/.bench: requirements-bench.lock | $(VENV)/.runtime
+	@echo "Installing what the benchmark compares into $(VENV): half a minute, once."
+	$(call LOCKED,requirements-bench.lock)
+	touch $@
 
 $(VENV)/.runtime: $(VENV)/.runtime-lock pyproject.toml
 	$(EDITABLE)

@@ -306,6 +306,17 @@ class PrunedRun(Record):
     """The size of everything that was removed with them."""
 
 
+class BenchmarkReport(Record):
+    """What a run of the architectures benchmark came to."""
+
+    profile: str
+    seed: int
+    folder: str
+    """Where the whole report is, on the machine that ran it."""
+    measures: tuple[dict[str, Any], ...]
+    """A row for each arm, workload, fault plan and measure; see `benchmarks/README.md`."""
+
+
 class WitnessLine(BaseModel):
     """One line of the witness file, written by the scripted model and the tools, outside all checkpoints."""
 

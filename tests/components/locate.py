@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -50,6 +51,12 @@ def bubblewrap() -> Path | None:
     return _executable("bwrap")
 
 
+def rivals() -> Path | None:
+    """The Python that has what the architectures benchmark compares, and what draws its report: this one, or none."""
+    needed = ("langgraph", "langgraph.checkpoint.sqlite", "langchain_openai", "dbos", "matplotlib", "pyarrow", "jinja2")
+    return Path(sys.executable) if all(map(_is_importable, needed)) else None
+
+
 def tau_retail() -> Path | None:
     """The folder of the recorded retail tasks: from the environment, or else the one beside the checkout."""
     if named := os.environ.get("TRIPTYCH_TAU_RETAIL"):
@@ -65,3 +72,10 @@ def tau_retail() -> Path | None:
 def _executable(name: str) -> Path | None:
     found = shutil.which(name)
     return Path(found) if found else None
+
+
+def _is_importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of a parent
+        return False

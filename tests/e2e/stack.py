@@ -128,11 +128,11 @@ class Up(Home):
     def state(self, flow_run_id: str) -> str:
         return self.get(f"flow_runs/{flow_run_id}")["state_name"]
 
-    def wait_for(self, flow_run_id: str, *states: str) -> dict[str, Any]:
+    def wait_for(self, flow_run_id: str, *states: str, seconds: float = DEADLINE_SECONDS) -> dict[str, Any]:
         """Poll until a run is in one of the states."""
 
         def look() -> dict[str, Any] | None:
             run = self.get(f"flow_runs/{flow_run_id}")
             return run if run["state_name"] in states else None
 
-        return poll(f"flow run {flow_run_id} in {states}", look)
+        return poll(f"flow run {flow_run_id} in {states}", look, seconds=seconds)

@@ -22,6 +22,7 @@ COMMANDS = [
 ]
 ELSEWHERE = {
     "make demo": "tests/e2e/test_demo.py",
+    "make bench": "tests/e2e/test_architectures.py",
     "triptych down": "tests/e2e/conftest.py",
     "triptych up": "tests/e2e/conftest.py",
     "triptych bench --suite demo": "tests/e2e/test_demo.py",  # the same demo, with its processes watched

@@ -1,0 +1,81 @@
+"""Which trials a run of the benchmark is made of."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from triptych.settings import ScriptedSettings
+
+ProfileName: TypeAlias = Literal["smoke", "full"]
+
+PACE = ScriptedSettings(first_token_seconds=0.15, chunk_seconds=0.01, chunk_characters=24)
+"""A fast provider's: about 150 ms to the first token, and some 600 tokens a second from there."""
+AT_ONCE = ScriptedSettings()
+"""No delay, where it is the architecture's own time that is measured."""
+TIME_SCALE = 3600.0
+"""Of what waits for a person: an hour is a second."""
+
+
+class Spec(NamedTuple):
+    """One trial of each round and arm."""
+
+    workload: str
+    plan: str
+    items: int
+    pace: ScriptedSettings = PACE
+    at_once: int | None = None
+    """None: all items are handed in at the start."""
+    deadline_seconds: float = 420.0
+
+
+class Profile(NamedTuple):
+    """What is run."""
+
+    arms: tuple[str, ...]
+    rounds: int
+    specs: tuple[Spec, ...]
+
+
+LENGTHS = (10, 50, 200)
+"""Tool calls of a run whose checkpoints are measured."""
+IN_FLIGHT = (1, 20, 100)
+"""Runs under way at once where their number a second is measured."""
+
+PROFILES: dict[ProfileName, Profile] = {
+    "smoke": Profile(
+        arms=("while_loop", "monolith", "layered"),
+        rounds=1,
+        specs=(
+            Spec("retail", "none", 3),
+            Spec("steps-10", "none", 1, pace=AT_ONCE),
+            Spec("retail", "mixed", 6),
+            Spec("approvals", "restart", 4),
+            Spec("retail", "deploy", 2),
+        ),
+    ),
+    "full": Profile(
+        arms=(
+            "while_loop",
+            "while_loop_keyed",
+            "monolith",
+            "layered",
+            "layered_s3",
+            "prefect_durability",
+            "dbos",
+        ),
+        rounds=5,
+        specs=(
+            Spec("retail", "none", 8),
+            Spec("retail", "tool_errors", 8),
+            Spec("retail", "slow_tools", 8),
+            Spec("retail", "model_errors", 8),
+            Spec("retail", "kills", 8),
+            Spec("retail", "store_outage", 6),
+            Spec("retail", "deploy", 4),
+            Spec("approvals", "none", 6),
+            Spec("approvals", "restart", 6),
+            *(Spec(f"steps-{length}", "none", 1, pace=AT_ONCE) for length in LENGTHS),
+            *(Spec("throughput", "none", 2 * in_flight, AT_ONCE, in_flight, 900.0) for in_flight in IN_FLIGHT),
+        ),
+    ),
+}

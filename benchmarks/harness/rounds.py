@@ -1,0 +1,113 @@
+"""A whole run: in each round every arm in turn, each served once a round, with all its trials."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.arms import ARMS, load_arm
+from benchmarks.contract import Item, Trial
+from benchmarks.fault_plans import make
+from benchmarks.harness.profiles import TIME_SCALE, Profile, Spec
+from benchmarks.harness.trial import Task, place_for, run_trial
+from benchmarks.harness.world import world
+from benchmarks.workloads import make_items, renamed
+from triptych.errors import ConfigurationError
+
+PROJECT = Path(__file__).parents[2]
+NEEDED = ("langgraph", "langchain_openai", "dbos", "pyarrow", "matplotlib", "jinja2")
+"""Packages of the group `bench`, as they are imported."""
+
+Say = Callable[[str], None]
+
+
+def require(arms: Sequence[str]) -> None:
+    """Refuse to begin where an arm is unknown, or a package of the group `bench` is missing.
+
+    Raises:
+        ConfigurationError: names what is missing, and how to get it.
+    """
+    unknown = sorted(set(arms) - set(ARMS))
+    if unknown:
+        raise ConfigurationError(f"there is no arm {', '.join(unknown)}: choose from {', '.join(ARMS)}")
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"the benchmark compares packages that are not installed here ({', '.join(missing)}): `make bench` "
+            "installs them, or: pip install --require-hashes -r requirements-bench.lock"
+        )
+
+
+def run_rounds(profile: Profile, seed: int, say: Say, *, tau: Path | None = None) -> Iterator[Trial]:
+    """Run all trials of a profile, and give each as soon as it is over.
+
+    Args:
+        profile: What is run.
+        seed: Of items and fault plans: the same seed, the same ones, for every arm.
+        say: Called with a line of progress.
+        tau: A folder in the public tau-bench format that takes the place of the retail samples.
+    """
+    total = profile.rounds * len(profile.arms) * len(profile.specs)
+    done = 0
+    began = time.monotonic()
+    for number in range(profile.rounds):
+        # Each arm comes first, last and between as often as the others do.
+        shift = number % len(profile.arms)
+        for arm in profile.arms[shift:] + profile.arms[:shift]:
+            for trial in _served(arm, profile.specs, number, seed, say, tau):
+                done += 1
+                ended = sum(each.state == "done" for each in trial.came_of)
+                say(
+                    f"[{done}/{total}, {time.monotonic() - began:.0f} s] {arm}: {trial.workload} under "
+                    f"{trial.plan.name}: {ended} of {len(trial.items)} done"
+                )
+                yield trial
+
+
+def _served(arm: str, specs: Sequence[Spec], number: int, seed: int, say: Say, tau: Path | None) -> Iterator[Trial]:
+    mark = uuid.uuid4().hex
+    tasks = [_task(arm, spec, at, number, seed, tau) for at, spec in enumerate(specs)]
+    with tempfile.TemporaryDirectory(prefix="triptych-bench-") as name:
+        folder = Path(name)
+        try:
+            with world(folder / "world", mark) as around:
+                place = place_for(folder / arm, around, mark, sys.executable, PROJECT)
+                with load_arm(arm).serve(place) as served:
+                    for task in list(tasks):
+                        yield run_trial(task, served, place, around, say)
+                        tasks.remove(task)
+        except Exception as error:  # nothing is scored against an arm that did not come up, or not down
+            say(f"{arm}: the harness failed: {type(error).__name__}: {error}")
+            for task in tasks:
+                yield Trial(
+                    arm=arm,
+                    workload=task.workload,
+                    plan=task.plan,
+                    round=number,
+                    items=task.items,
+                    came_of=(),
+                    used=None,
+                    harness_failure=f"{type(error).__name__}: {error}",
+                )
+
+
+def _task(arm: str, spec: Spec, at: int, number: int, seed: int, tau: Path | None) -> Task:
+    items: tuple[Item, ...] = make_items(spec.workload, seed + number, spec.items, tau=tau)
+    # The same ids for every arm: a fault plan names them.
+    items = tuple(renamed(item, f"r{number}t{at}") for item in items)
+    return Task(
+        arm=arm,
+        workload=spec.workload if spec.at_once is None else f"{spec.workload}-{spec.at_once}",
+        items=items,
+        plan=make(spec.plan, seed + number, items),
+        round=number,
+        pace=spec.pace,
+        time_scale=TIME_SCALE,
+        deadline_seconds=spec.deadline_seconds,
+        at_once=spec.at_once,
+    )

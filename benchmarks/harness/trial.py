@@ -1,0 +1,262 @@
+"""One trial: items go in, faults strike, a person answers, and what became of it all is written down from outside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.arms.protocol import Job, Look, Place, Served
+from benchmarks.contract import FaultPlan, Happening, Item, ItemTrial, LedgerLine, Parts, State, Trial, Used
+from benchmarks.harness.person import Asked
+from benchmarks.harness.sampling import Sampler, bytes_of
+from benchmarks.harness.world import World
+from triptych.settings import ScriptedSettings
+
+POLL_SECONDS = 0.1
+PROBES = 8
+"""Items that may be handed in after a deploy until one of them meets the new version."""
+PROBE_SECONDS = 120.0
+"""How long one of them may take to reach the model."""
+AFTERMATH_SECONDS = 1.0
+"""Once all items have ended: what the world has still to write down."""
+_ENDED: frozenset[State] = frozenset({"done", "failed"})
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a trial is about."""
+
+    arm: str
+    workload: str
+    items: tuple[Item, ...]
+    plan: FaultPlan
+    round: int
+    pace: ScriptedSettings
+    time_scale: float
+    deadline_seconds: float
+    """What has not ended by then, has not ended."""
+    at_once: int | None = None
+    """How many items are under way at a time; None: all of them."""
+
+
+def run_trial(task: Task, served: Served, place: Place, world: World, say: Callable[[str], None]) -> Trial:
+    """Run a trial on an arm that is up.
+
+    Args:
+        task: What it is about.
+        served: The arm.
+        place: Where it lives.
+        world: Its world.
+        say: Called with a line of progress.
+
+    Returns:
+        The trial. Where the harness itself failed it says so, and then says nothing about the arm.
+    """
+    return _Running(task, served, place, world, say).run()
+
+
+@dataclass
+class _Under:
+    """An item under way."""
+
+    item: Item
+    job: Job
+    asked: Asked
+    submitted_at: float
+    ended_at: float | None = None
+    last: Look = field(default_factory=lambda: Look("running"))
+
+    @property
+    def is_ended(self) -> bool:
+        return self.ended_at is not None
+
+    def came_of(self) -> ItemTrial:
+        return ItemTrial(
+            item=self.item.id,
+            submitted_at=self.submitted_at,
+            ended_at=self.ended_at,
+            state=self.last.state,
+            answer=self.last.answer,
+            asked=self.asked.asked,
+            asked_again=self.asked.asked_again,
+            waited_seconds=self.asked.waited_seconds,
+        )
+
+
+class _Running:
+    def __init__(self, task: Task, served: Served, place: Place, world: World, say: Callable[[str], None]) -> None:
+        self._task = task
+        self._served = served
+        self._place = place
+        self._world = world
+        self._say = say
+        self._under: dict[str, _Under] = {}
+        self._left = list(task.items)
+        self._happenings = list(task.plan.happenings)
+        self._deploys: list[tuple[Parts, tuple[_Under, ...]]] = []
+        """Each with the items that were in flight."""
+        self._probes = [_probe(task.items[0], number) for number in range(PROBES)] if self._happenings else []
+
+    def run(self) -> Trial:
+        task = self._task
+        name = f"{task.workload}-{task.plan.name}-{task.round}"
+        before = bytes_of(self._place.folder / "state")
+        failure: str | None = None
+        used: Used | None = None
+        self._ledger = self._world.begin(name, [*task.items, *self._probes], task.plan, task.pace)
+        began = time.monotonic()
+        try:
+            with Sampler(self._place.mark) as sampler:
+                self._to_the_end(sampler, began + task.deadline_seconds)
+                seconds = time.monotonic() - began
+            usage = sampler.usage()
+            used = Used(
+                seconds=seconds,
+                **usage._asdict(),
+                state_bytes=bytes_of(self._place.folder / "state") - before,
+            )
+        except Exception as error:  # whatever it is, it is not scored against the arm
+            failure = f"{type(error).__name__}: {error}"
+            self._say(f"{task.arm}, {name}: the harness failed: {failure}")
+        time.sleep(AFTERMATH_SECONDS)
+        ids = {item.id for item in task.items}
+        lines = tuple(line for line in self._ledger.refresh() if line.item in ids)
+        return Trial(
+            arm=task.arm,
+            workload=task.workload,
+            plan=task.plan,
+            round=task.round,
+            items=task.items,
+            came_of=tuple(self._under[item.id].came_of() for item in task.items if item.id in self._under),
+            used=used,
+            deploys=tuple(
+                parts.model_copy(update={"lost": sum(each.last.state != "done" for each in under)})
+                for parts, under in self._deploys
+            ),
+            ledger=lines,
+            time_scale=task.time_scale,
+            harness_failure=failure,
+        )
+
+    def _to_the_end(self, sampler: Sampler, deadline: float) -> None:
+        self._hand_in()
+        while time.monotonic() < deadline:
+            under = [each for each in self._under.values() if not each.is_ended]
+            for each in under:
+                self._look_at(each)
+            self._hand_in()
+            under = [each for each in self._under.values() if not each.is_ended]
+            if not under and not self._left:
+                return
+            sampler.is_idle = all(each.asked.is_waiting for each in under)
+            self._let_happen(under)
+            time.sleep(POLL_SECONDS)
+
+    def _hand_in(self) -> None:
+        limit = self._task.at_once or len(self._task.items)
+        while self._left and sum(not each.is_ended for each in self._under.values()) < limit:
+            item = self._left.pop(0)
+            self._submit(item)
+
+    def _submit(self, item: Item) -> _Under:
+        job = Job(item.id, item.instruction, self._world.shop_url(item.id))
+        under = _Under(item, job, Asked(item, self._task.time_scale), submitted_at=time.time())
+        self._under[item.id] = under
+        self._served.submit(job)
+        return under
+
+    def _look_at(self, under: _Under) -> None:
+        under.last = self._served.look(under.job)
+        if under.last.state in _ENDED:
+            under.ended_at = time.time()
+        answer = under.asked.look(under.last, time.monotonic())
+        if answer is not None:
+            self._served.decide(under.job, answer)
+
+    def _let_happen(self, under: Sequence[_Under]) -> None:
+        if not self._happenings or not self._is_due(self._happenings[0], under):
+            return
+        happening = self._happenings.pop(0)
+        self._say(f"{self._task.arm}: {happening.what.replace('_', ' ')}")
+        if happening.what == "deploy":
+            self._deploys.append((self._deploy(), tuple(under)))
+        elif happening.what == "restart":
+            self._served.restart()
+        else:
+            self._served.store_outage(happening.seconds)
+
+    def _is_due(self, happening: Happening, under: Sequence[_Under]) -> bool:
+        """Whether so much of the trial has been done; where a person is asked, whether so many wait."""
+        if any(action.approval != "none" for item in self._task.items for action in item.actions):
+            waiting = sum(each.asked.is_waiting for each in under)
+            return waiting > 0 and waiting >= happening.after_share * len(self._task.items)
+        done = {(line.item, line.step) for line in self._requests() if line.event == "finished"}
+        total = sum(len(item.actions) + 1 for item in self._task.items)
+        return len(done) >= happening.after_share * total
+
+    def _requests(self) -> list[LedgerLine]:
+        return [line for line in self._ledger.refresh() if line.kind == "request"]
+
+    def _deploy(self) -> Parts:
+        """Change a line, deploy it, and hand items in until one of them meets it."""
+        text = self._place.instructions.read_text(encoding="utf-8")
+        first, _, rest = text.partition("\n")
+        version = str(int(first.removeprefix("Version ").rstrip(".")) + 1)
+        began = time.time()
+        self._place.instructions.write_text(f"Version {version}.\n{rest}", encoding="utf-8")
+        parts = self._served.deploy()
+        serving = self._until_served(version)
+        return Parts(parts=parts, serving_seconds=None if serving is None else serving - began)
+
+    def _until_served(self, version: str) -> float | None:
+        while self._probes:
+            probe = self._probes.pop(0)
+            self._submit(probe)
+            deadline = time.monotonic() + PROBE_SECONDS
+            while time.monotonic() < deadline:
+                asked = [line for line in self._requests() if line.item == probe.id and line.event == "started"]
+                if asked:
+                    if asked[0].version == version:
+                        return asked[0].at
+                    break
+                for each in self._under.values():
+                    if not each.is_ended:
+                        self._look_at(each)
+                time.sleep(POLL_SECONDS)
+        return None
+
+
+def _probe(like: Item, number: int) -> Item:
+    """Return an item that asks the model once and ends."""
+    probe: dict[str, Any] = {
+        "id": f"{like.id.rpartition('-')[0] or like.id}-probe-{number}",
+        "workload": "probe",
+        "actions": (),
+        "answer": "It is here.",
+    }
+    return like.model_copy(update=probe | {"instruction": f"Ticket {probe['id']}: Is this thing on?"})
+
+
+def instructions(version: int = 1) -> str:
+    """Return the agent's system prompt, the same for every arm.
+
+    Args:
+        version: What its first line names.
+    """
+    return (
+        f"Version {version}.\n"
+        "You are a support agent of a shop. Look up what you need with your tools, do what the customer asks for, and "
+        "answer in a sentence or two.\n"
+    )
+
+
+def place_for(folder: Path, world: World, mark: str, python: str, project: Path) -> Place:
+    """Make the folders of an arm, with the first version of its instructions."""
+    for name in ("state", "logs"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    prompt = folder / "instructions.md"
+    prompt.write_text(instructions(), encoding="utf-8")
+    return Place(folder, world.model_url, mark, python, project, prompt)

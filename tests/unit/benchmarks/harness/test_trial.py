@@ -1,0 +1,148 @@
+"""Trials of an arm that does what it is asked and no more, in the real world."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.arms.protocol import Job, Look, Place
+from benchmarks.contract import Fault, FaultPlan, Happening, Item, Trial
+from benchmarks.fault_plans import make
+from benchmarks.harness.rounds import PROJECT
+from benchmarks.harness.trial import Task, place_for, run_trial
+from benchmarks.harness.world import World, world
+from benchmarks.workloads import make_items, renamed
+from tests.unit.benchmarks.harness.fake_arm import FakeArm
+from triptych.settings import ScriptedSettings
+
+MARK = "the-mark-of-no-process"
+SLOWLY = ScriptedSettings(first_token_seconds=0.3)
+
+
+@pytest.fixture(scope="module")
+def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("world") / "world", MARK) as around:
+        yield around
+
+
+@pytest.fixture
+def place(around: World, tmp_path: Path) -> Place:
+    return place_for(tmp_path / "arm", around, MARK, sys.executable, PROJECT)
+
+
+def items(workload: str, count: int, prefix: str) -> tuple[Item, ...]:
+    return tuple(renamed(item, prefix) for item in make_items(workload, 1, count))
+
+
+def task(of: tuple[Item, ...], plan: FaultPlan, **more: object) -> Task:
+    told: dict[str, object] = {
+        "arm": "fake",
+        "workload": of[0].workload,
+        "items": of,
+        "plan": plan,
+        "round": 0,
+        "pace": ScriptedSettings(),
+        "time_scale": 36_000.0,
+        "deadline_seconds": 60.0,
+    }
+    return Task(**(told | more))  # pyright: ignore[reportArgumentType]
+
+
+def states(trial: Trial) -> list[str]:
+    assert trial.harness_failure is None
+    return [each.state for each in trial.came_of]
+
+
+def test_items_are_handed_in_and_watched_to_their_ends(around: World, place: Place) -> None:
+    of = items("retail", 3, "plain")
+    trial = run_trial(task(of, make("none", 1, of)), FakeArm(place), place, around, print)
+    assert states(trial) == ["done"] * 3
+    assert [each.answer for each in trial.came_of] == [item.answer for item in of]
+    finished = [(line.item, line.kind, line.step) for line in trial.ledger if line.event == "finished"]
+    assert sorted(finished) == sorted(
+        (item.id, kind, step)
+        for item in of
+        for kind, steps in (("request", len(item.actions) + 1), ("call", len(item.actions)))
+        for step in range(steps)
+    )
+    assert trial.used is not None
+    assert trial.used.state_bytes == 3000
+    assert 0 < trial.used.seconds < 60
+
+
+def test_so_many_items_are_under_way_at_once(around: World, place: Place) -> None:
+    of = items("throughput", 6, "few")
+    trial = run_trial(task(of, make("none", 1, of), at_once=2, pace=SLOWLY), FakeArm(place), place, around, print)
+    assert states(trial) == ["done"] * 6
+    spans = [(each.submitted_at, each.ended_at or 0) for each in trial.came_of]
+    assert max(sum(began <= at < ended for began, ended in spans) for at, _ in spans) == 2
+
+
+def test_a_person_is_asked_and_an_arm_restarted_while_it_waits(around: World, place: Place) -> None:
+    of, arm = items("approvals", 4, "asked"), FakeArm(place)
+    trial = run_trial(task(of, make("restart", 1, of)), arm, place, around, print)
+    assert states(trial) == ["done"] * 4
+    assert [(each.asked, each.asked_again) for each in trial.came_of] == [(1, 0)] * 4
+    assert all(each.waited_seconds >= item.wait_hours * 0.1 for each, item in zip(trial.came_of, of, strict=True))
+    assert arm.restarts == 1
+    intended = {item.id for item in of for action in item.actions if action.approval == "approve"}
+    applied = {line.item for line in trial.ledger if line.event == "applied"}
+    assert applied == intended
+    assert applied != {item.id for item in of}, "every fourth is denied"
+
+
+def test_a_deploy_is_over_when_the_new_version_asks_the_model(around: World, place: Place) -> None:
+    of = items("retail", 2, "deploy")
+    trial = run_trial(task(of, make("deploy", 1, of), pace=SLOWLY), FakeArm(place), place, around, print)
+    assert states(trial) == ["done"] * 2
+    (deploy,) = trial.deploys
+    assert deploy.parts == {"read": 0.0}
+    assert deploy.serving_seconds is not None
+    assert deploy.lost == 0
+    assert {line.version for line in trial.ledger if line.kind == "request" and line.event == "started"} == {"1"}
+    assert {line.item for line in trial.ledger} == {item.id for item in of}, "probes are not part of it"
+
+
+class _NeverTheNewOne(FakeArm):
+    def deploy(self) -> dict[str, float]:
+        return {"forgotten": 0.0}
+
+
+def test_a_deploy_that_never_serves_is_told(around: World, place: Place) -> None:
+    of = items("retail", 1, "never")
+    trial = run_trial(task(of, make("deploy", 1, of), pace=SLOWLY), _NeverTheNewOne(place), place, around, print)
+    (deploy,) = trial.deploys
+    assert deploy.serving_seconds is None
+
+
+def test_an_item_that_does_not_end_has_no_end(around: World, place: Place) -> None:
+    of = items("retail", 1, "slow")
+    plan = FaultPlan(
+        name="slow", seed=1, faults=(Fault(item=of[0].id, kind="request", step=0, what="slow", seconds=9),)
+    )
+    trial = run_trial(task(of, plan, deadline_seconds=1.0), FakeArm(place), place, around, print)
+    assert states(trial) == ["running"]
+    assert trial.came_of[0].ended_at is None
+
+
+def test_an_outage_comes_when_it_is_due(around: World, place: Place) -> None:
+    of, arm = items("retail", 2, "outage"), FakeArm(place)
+    plan = FaultPlan(name="out", seed=1, happenings=(Happening(what="store_outage", after_share=0.3, seconds=4),))
+    run_trial(task(of, plan, pace=SLOWLY), arm, place, around, print)
+    assert arm.outages == [4]
+
+
+class _Broken(FakeArm):
+    def look(self, job: Job) -> Look:
+        raise httpx.ConnectError("the harness's own fault")
+
+
+def test_a_failure_of_the_harness_is_told_apart(around: World, place: Place) -> None:
+    of = items("retail", 1, "broken")
+    trial = run_trial(task(of, make("none", 1, of)), _Broken(place), place, around, print)
+    assert trial.harness_failure == "ConnectError: the harness's own fault"
+    assert trial.used is None
