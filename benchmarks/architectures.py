@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ def _measure(options: argparse.Namespace) -> Path:
     if options.rounds is not None:
         profile = profile._replace(rounds=options.rounds)
     require(profile.arms)
+    # However this is ended, the arms go with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     out: Path = options.out or Path("bench-results") / f"{options.profile}-{options.seed}"
     if (out / TRIALS).exists():
         raise ConfigurationError(f"{out} holds a result already: give another folder with --out, or remove it")

@@ -144,8 +144,10 @@ class Killing:
         file = self.repository.parent / "tasks.yaml"
         file.write_text(yaml.safe_dump(self._tasks(names)))
         command = [sys.executable, "-m", "triptych", "fix", str(file), "--json"]
-        with (self.repository.parent / "fix.log").open("w+") as log:
-            batch = subprocess.Popen(command, cwd=PROJECT, env=self.up.env, stdout=subprocess.PIPE, stderr=log)
+        said = self.repository.parent / "fix.json"
+        # Into files: what nobody reads fills a pipe, and the command would wait for that at its end.
+        with (self.repository.parent / "fix.log").open("w+") as log, said.open("wb") as out:
+            batch = subprocess.Popen(command, cwd=PROJECT, env=self.up.env, stdout=out, stderr=log)
             over = threading.Event()
             finding = threading.Thread(target=self._find_runs, args=[over])
             finding.start()
@@ -158,10 +160,10 @@ class Killing:
                 over.set()
                 finding.join()
                 batch.kill()
-                said, _ = batch.communicate()
+                batch.wait()
             log.seek(0)
-            assert said, log.read()
-        reports = FixBatchReport.model_validate_json(said)
+            assert said.stat().st_size, log.read()
+        reports = FixBatchReport.model_validate_json(said.read_bytes())
         return {row.task: self._ended(row.report) for row in reports.rows if row.report is not None}
 
     def _tasks(self, names: Sequence[str]) -> Mapping[str, Any]:
