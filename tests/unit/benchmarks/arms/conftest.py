@@ -1,6 +1,7 @@
 """One world for the tests of a module, and arms in it.
 
-Of the further arms, which take minutes each, a run tests one, another by another seed; `make soak` tests them all.
+Of the arms that are a stack of services, which take minutes each, a run tests one, another by another seed; `make soak`
+tests them all. The smoke profile has `layered` in every run: `tests/e2e/test_architectures.py`.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import pytest
 
 from tests.unit.benchmarks.arms.arena import Serve, World, arena
 
-FURTHER = ("test_layered_s3", "test_prefect_durability", "test_dbos_durability")
+SLOW = ("test_layered", "test_layered_s3", "test_prefect_durability", "test_dbos_durability")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the further arms that are not this seed's."""
+    """Leave out the slow arms that are not this seed's."""
     if os.environ.get("TRIPTYCH_ARMS") == "all":
         return
-    chosen = FURTHER[int(os.environ.get("TRIPTYCH_SEED", "0")) % len(FURTHER)]
-    others = [item for item in items if item.path.stem in FURTHER and item.path.stem != chosen]
+    chosen = SLOW[int(os.environ.get("TRIPTYCH_SEED", "0")) % len(SLOW)]
+    others = [item for item in items if item.path.stem in SLOW and item.path.stem != chosen]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
