@@ -167,7 +167,7 @@ class Used(_Frozen):
     memory_gib_seconds: float
     """Of all its processes, over the trial."""
     idle_gib_seconds: float
-    """The part of it while every item that was under way waited for a person."""
+    """The part of it that is held for items that wait for a person: at each moment, their share of those under way."""
     state_bytes: int
     """By how much what it keeps has grown."""
     containers_left: int | None = None

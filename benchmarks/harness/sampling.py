@@ -33,13 +33,13 @@ class Sampler:
     Memory is the sum of proportional set sizes: pages that several processes share count once.
 
     Attributes:
-        is_idle: Set by whoever knows that everything under way waits for a person; what is held meanwhile is counted
-            apart.
+        waiting_share: Set by whoever knows how many of the items under way wait for a person: that share of what is
+            held meanwhile is held for them, and counted apart.
     """
 
     def __init__(self, mark: str) -> None:
         """Remember the mark; nothing is looked at yet."""
-        self.is_idle = False
+        self.waiting_share = 0.0
         self._mark = mark
         self._strangers: set[tuple[int, float]] = set()
         self._cpu: dict[tuple[int, float], float] = {}
@@ -90,8 +90,7 @@ class Sampler:
                 continue  # gone, or somebody else's
         self._peak = max(self._peak, float(total))
         self._held += total * seconds
-        if self.is_idle:
-            self._idle += total * seconds
+        self._idle += total * seconds * self.waiting_share
 
 
 def bytes_of(folder: Path) -> int:

@@ -151,7 +151,8 @@ class _Running:
             under = [each for each in self._under.values() if not each.is_ended]
             if not under and not self._left:
                 return
-            sampler.is_idle = all(each.asked.is_waiting for each in under)
+            waiting = sum(each.asked.is_waiting for each in under)
+            sampler.waiting_share = waiting / len(under) if under else 0.0
             self._let_happen(under)
             time.sleep(POLL_SECONDS)
 

@@ -52,8 +52,8 @@ ITEMS: dict[str, Column] = {
     "input_tokens": Column("int", "of the requests paid"),
     "output_tokens": Column("int", "of the requests paid"),
     "cost_tokens_usd": Column("float", "dollars for those, at the list price of the model that arms ask for"),
-    "cost_compute_usd": Column("float", f"{_SHARE} while something was under way; empty: not measured"),
-    "cost_idle_usd": Column("float", f"{_SHARE} while everything under way waited for a person; empty: not measured"),
+    "cost_compute_usd": Column("float", f"{_SHARE} for what it used but idle memory; empty: not measured"),
+    "cost_idle_usd": Column("float", f"{_SHARE} for memory held while people were waited for; empty: not measured"),
     "crashes": Column("float", "SIGKILLs of its own process by the plan, and its share of the trial's restarts"),
     "killed": Column("int", "SIGKILLs of its own process by the plan"),
     "faults": Column("float", "attempts of its steps that a fault met, and its share of the trial's happenings"),
@@ -132,13 +132,15 @@ USE: dict[str, Column] = {
     "cpu_seconds": Column("float", "of all processes of the arm"),
     "peak_memory_mib": Column("float", "proportional set sizes of all processes together, at their highest"),
     "memory_gib_seconds": Column("float", "memory held, over the trial"),
-    "idle_gib_seconds": Column("float", "the part of it while everything under way waited for a person"),
+    "idle_gib_seconds": Column(
+        "float", "the part of it for items that waited for a person: at each moment their share of those under way"
+    ),
     "time_scale": Column("float", "seconds of the workload's time in one of those, where a person is waited for"),
     "state_bytes": Column("int", "what the arm's kept state grew by"),
     "containers_left": Column("float", "containers left behind; empty: no Docker in this trial"),
     "invocations": Column("int", "how often an item's run began from its first request: what a function is billed by"),
-    "cost_compute_usd": Column("float", "dollars while something was under way"),
-    "cost_idle_usd": Column("float", "dollars while everything under way waited, at the workload's time"),
+    "cost_compute_usd": Column("float", "dollars for what was used, but for idle memory"),
+    "cost_idle_usd": Column("float", "dollars for the idle memory, at the workload's time"),
 }
 """A row: one trial whose processes were measured."""
 

@@ -59,9 +59,9 @@ class Compute(NamedTuple):
     """What a trial's processes cost, in dollars."""
 
     busy_usd: float
-    """While something was under way; with the invocations."""
+    """For what was used but idle memory; with the invocations."""
     idle_usd: float
-    """While everything under way waited for a person, in the workload's own time."""
+    """For memory held while people were waited for, in the workload's own time."""
 
 
 def load_rates(file: Path = RATES) -> Rates:

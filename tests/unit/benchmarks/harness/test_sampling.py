@@ -38,7 +38,7 @@ def test_what_a_marked_process_uses_is_counted_and_nothing_else(mark: str) -> No
         deadline = time.monotonic() + 30
         while ours.usage().cpu_seconds < 0.3 and time.monotonic() < deadline:
             time.sleep(0.05)
-        ours.is_idle = True
+        ours.waiting_share = 0.5
         while ours.usage().idle_gib_seconds == 0 and time.monotonic() < deadline:
             time.sleep(0.05)
     usage = ours.usage()
