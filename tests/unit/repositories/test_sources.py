@@ -17,7 +17,9 @@ from triptych.repositories.sources import check_ref, pack_repository, parse_sour
 
 def unpacked(archive: Path, into: Path) -> Repository:
     with tarfile.open(archive) as tar:
-        tar.extractall(into / "unpacked", filter="data")
+        if hasattr(tarfile, "data_filter"):  # from Python 3.11.4 on
+            tar.extraction_filter = staticmethod(tarfile.data_filter)
+        tar.extractall(into / "unpacked")
     made = Repository.__new__(Repository)
     made.folder = into / "unpacked"
     return made
