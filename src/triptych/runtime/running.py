@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,5 +23,16 @@ def run_flow_here(project: Path, entrypoint: str, **parameters: Any) -> Any:
     if not (project / file).is_file():
         raise ConfigurationError(f"{project} has no {file}")
     flow: Flow[..., Any] = load_flow_from_entrypoint(f"{project / file}:{name}")
+    # Prefect has put its console there by now, since the flow's file has imported it.
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_no_end)
     result = flow(**parameters)
     return asyncio.run(result) if asyncio.iscoroutine(result) else result
+
+
+def _is_no_end(record: logging.LogRecord) -> bool:
+    """Keep from the terminal what Prefect says of a failure, traceback and all: the caller gets the error itself.
+
+    On the run's page it stands as ever.
+    """
+    return record.name != "prefect.flow_runs" or record.levelno < logging.WARNING
