@@ -1,7 +1,7 @@
 """One world for the tests of a module, and arms in it.
 
-Of the arms that are a stack of services, which take minutes each, a run tests one, another by another seed; `make soak`
-tests them all. The smoke profile has `layered` in every run: `tests/e2e/test_architectures.py`.
+The arms that are a stack of services take minutes each: `make soak` tests them (`TRIPTYCH_ARMS=all`), and every run has
+`layered` in the smoke profile, `tests/e2e/test_architectures.py`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,11 @@ SLOW = ("test_layered", "test_layered_s3", "test_prefect_durability", "test_dbos
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the slow arms that are not this seed's."""
-    if os.environ.get("TRIPTYCH_ARMS") == "all":
-        return
-    chosen = SLOW[int(os.environ.get("TRIPTYCH_SEED", "0")) % len(SLOW)]
-    others = [item for item in items if item.path.stem in SLOW and item.path.stem != chosen]
-    if others:
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in others]
+    """Leave out the slow arms where they were not asked for."""
+    slow = [item for item in items if item.path.stem in SLOW]
+    if slow and os.environ.get("TRIPTYCH_ARMS") != "all":
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(scope="module")
