@@ -18,12 +18,19 @@ from benchmarks.reporting.folder import read_frames
 from benchmarks.scoring import BENCHMARK_VERSION
 from benchmarks.scoring.frames import COLUMNS, frame
 from benchmarks.scoring.rates import load_rates
+from tests.components import require
 from tests.unit.benchmarks.reporting import made
 from triptych.errors import ConfigurationError
 
 PROJECT = Path(__file__).parents[4]
 ARMS = ("while_loop", "layered")
 EVIL = '<script>alert("1")</script> | `x`\n# so'
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _rivals() -> None:  # pyright: ignore[reportUnusedFunction]
+    """What draws, and what writes Parquet, is installed with them."""
+    require("rivals")
 
 
 @pytest.fixture(scope="module")

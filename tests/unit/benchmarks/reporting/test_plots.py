@@ -5,14 +5,21 @@ from __future__ import annotations
 import struct
 
 import pandas as pd
+import pytest
 
 from benchmarks.reporting.document import Plot
-from benchmarks.reporting.plots import draw_all
 from benchmarks.reporting.styles import style_of
 from benchmarks.reporting.timeline import timeline
+from tests.components import require
 from tests.unit.benchmarks.reporting import made
 
 ARMS = ("while_loop", "layered")
+
+
+@pytest.fixture(autouse=True)
+def _rivals() -> None:  # pyright: ignore[reportUnusedFunction]
+    """What draws is installed with them."""
+    require("rivals")
 
 
 def frames() -> dict[str, pd.DataFrame]:
@@ -20,6 +27,8 @@ def frames() -> dict[str, pd.DataFrame]:
 
 
 def drawn(of: dict[str, pd.DataFrame]) -> dict[str, Plot]:
+    from benchmarks.reporting.plots import draw_all
+
     return {plot.name: plot for plot in draw_all(of)}
 
 
@@ -35,7 +44,7 @@ def test_all_of_them_and_the_same_every_time() -> None:
 
 
 def test_what_has_no_data_is_left_out() -> None:
-    assert [plot.png for plot in draw_all({})] == [None] * 5
+    assert [plot.png for plot in drawn({}).values()] == [None] * 5
     of = frames()
     of["checkpoints"] = of["checkpoints"].iloc[:0]
     del of["timeline"]
