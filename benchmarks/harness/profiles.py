@@ -10,7 +10,7 @@ ProfileName: TypeAlias = Literal["smoke", "full"]
 
 PACE = ScriptedSettings(first_token_seconds=0.15, chunk_seconds=0.01, chunk_characters=24)
 """A fast provider's: about 150 ms to the first token, and some 600 tokens a second from there."""
-AT_ONCE = ScriptedSettings()
+NO_DELAY = ScriptedSettings()
 """No delay, where it is the architecture's own time that is measured."""
 TIME_SCALE = 3600.0
 """Of what waits for a person: an hour is a second."""
@@ -47,7 +47,7 @@ PROFILES: dict[ProfileName, Profile] = {
         rounds=1,
         specs=(
             Spec("retail", "none", 3),
-            Spec("steps-10", "none", 1, pace=AT_ONCE),
+            Spec("steps-10", "none", 1, pace=NO_DELAY),
             Spec("retail", "mixed", 6),
             Spec("approvals", "restart", 4),
             Spec("retail", "deploy", 2),
@@ -74,8 +74,8 @@ PROFILES: dict[ProfileName, Profile] = {
             Spec("retail", "deploy", 4),
             Spec("approvals", "none", 6),
             Spec("approvals", "restart", 6),
-            *(Spec(f"steps-{length}", "none", 1, pace=AT_ONCE) for length in LENGTHS),
-            *(Spec("throughput", "none", 2 * in_flight, AT_ONCE, in_flight, 900.0) for in_flight in IN_FLIGHT),
+            *(Spec(f"steps-{length}", "none", 1, pace=NO_DELAY) for length in LENGTHS),
+            *(Spec("throughput", "none", 2 * in_flight, NO_DELAY, in_flight, 900.0) for in_flight in IN_FLIGHT),
         ),
     ),
 }
