@@ -19,7 +19,7 @@ from rich.markdown import Markdown
 
 from benchmarks.contract import Trial
 from benchmarks.harness.about import about
-from benchmarks.harness.profiles import PROFILES, Profile
+from benchmarks.harness.profiles import PROFILES, Profile, with_workloads
 from benchmarks.harness.rounds import PROJECT, require, run_rounds
 from triptych.errors import ConfigurationError
 
@@ -33,9 +33,10 @@ def run(*, arguments: Sequence[str], as_json: bool) -> None:
     """Run the benchmark, or say something of earlier results.
 
     Args:
-        arguments: `--profile smoke` (the default: at most five minutes) or `full`; `--arms a,b`; `--rounds N`;
-            `--seed N` (default 1); `--out DIR` (default `bench-results/<profile>-<seed>`); `--tau DIR`: tickets in the
-            public tau-bench format in place of the samples. Or `compare A B`, or `report DIR`.
+        arguments: `--profile smoke` (the default: at most five minutes) or `full`; `--arms a,b`; `--workloads a,b`:
+            those alone of the profile's; `--rounds N`; `--seed N` (default 1); `--out DIR` (default
+            `bench-results/<profile>-<seed>`); `--tau DIR`: tickets in the public tau-bench format in place of the
+            samples. Or `compare A B`, or `report DIR`.
         as_json: Print one JSON object: `folder`, `measures` (rows of that frame) and `left_out`; of `compare`, `rows`
             and what else differs.
 
@@ -56,12 +57,17 @@ def run(*, arguments: Sequence[str], as_json: bool) -> None:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="triptych bench")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="smoke")
-    parser.add_argument("--arms", type=lambda text: tuple(each for each in text.split(",") if each))
+    parser.add_argument("--arms", type=_names)
+    parser.add_argument("--workloads", type=_names)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--tau", type=Path)
     return parser.parse_args(arguments)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(each for each in text.split(",") if each)
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -70,6 +76,7 @@ def _command(options: argparse.Namespace) -> str:
         "--profile": options.profile,
         "--seed": options.seed,
         "--arms": ",".join(options.arms or ()) or None,
+        "--workloads": ",".join(options.workloads or ()) or None,
         "--rounds": options.rounds,
         "--tau": options.tau,
     }
@@ -82,7 +89,9 @@ def _measure(options: argparse.Namespace) -> Path:
         profile = profile._replace(arms=options.arms)
     if options.rounds is not None:
         profile = profile._replace(rounds=options.rounds)
-    require(profile.arms)
+    if options.workloads:
+        profile = with_workloads(profile, options.workloads)
+    require(profile)
     # However this is ended, the arms go with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out: Path = options.out or Path("bench-results") / f"{options.profile}-{options.seed}"

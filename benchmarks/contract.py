@@ -30,6 +30,8 @@ class Action(_Frozen):
     """Whether it has an effect: one that is intended, once."""
     approval: Literal["none", "approve", "deny"] = "none"
     """What a person says about it, where one has to be asked."""
+    result: str | None = None
+    """What the call tells, where the arm makes it by itself and no shop sees it: code that it runs."""
 
 
 class Item(_Frozen):
@@ -100,12 +102,12 @@ class LedgerLine(_Frozen):
     step: int
     attempt: int
     """How often this step of the item has been begun, this time included, from 1."""
-    event: Literal["started", "first_token", "finished", "failed", "applied", "killed", "missed"]
+    event: Literal["started", "first_token", "finished", "failed", "applied", "killed", "missed", "taken"]
     """started: it arrived. first_token: its first chunk went out. finished: it was done in full, and paid: the model's
     last chunk, or the tool's result, went out to the socket or was lost by a fault of `done`. failed: a fault made it
     fail with nothing done, or the caller was gone. applied: the shop made an effect (before `finished`). killed: the
     caller's process got SIGKILL by the plan. missed: it was to be killed, and its process was not found: a failure of
-    the harness."""
+    the harness. taken: code that a model wrote came with the credential of the model's provider."""
     fault: str | None = None
     """`what/when` of the fault that met this attempt."""
     key: str | None = None
@@ -140,8 +142,18 @@ class ItemTrial(_Frozen):
     """How often a person was asked about one of its calls."""
     asked_again: int = 0
     """How often about a call that had been decided before."""
-    waited_seconds: float = 0.0
-    """How long it waited for a person, in seconds of the harness's time."""
+    waits: tuple[tuple[float, float], ...] = ()
+    """From when to when it waited for a person, as Unix times in seconds. One not over at the end ends then."""
+
+
+class Struck(_Frozen):
+    """A happening that took place."""
+
+    what: Literal["deploy", "restart", "store_outage"]
+    at: float
+    until: float
+    """Unix times in seconds: when it began (a restart: when all processes were dead), and when the operator's part in
+    it was over."""
 
 
 class Parts(_Frozen):
@@ -166,8 +178,11 @@ class Used(_Frozen):
     """Proportional set sizes of all its processes together."""
     memory_gib_seconds: float
     """Of all its processes, over the trial."""
-    idle_gib_seconds: float
-    """The part of it that is held for items that wait for a person: at each moment, their share of those under way."""
+    idle_seconds: float = 0.0
+    """The part of `seconds` in which every item under way waited for a person, and had done so for a while."""
+    idle_cpu_seconds: float = 0.0
+    idle_gib_seconds: float = 0.0
+    """What was used in it; both are in the figures above as well."""
     state_bytes: int
     """By how much what it keeps has grown."""
     containers_left: int | None = None
@@ -185,6 +200,7 @@ class Trial(_Frozen):
     came_of: tuple[ItemTrial, ...]
     used: Used | None
     deploys: tuple[Parts, ...] = ()
+    struck: tuple[Struck, ...] = ()
     ledger: tuple[LedgerLine, ...] = ()
     time_scale: float = 1.0
     """Seconds of the workload's time in a second of the harness's, for what waits for a person."""

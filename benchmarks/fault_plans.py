@@ -137,12 +137,12 @@ while half of the items wait for them. store_outage: what the arm keeps cannot b
 
 
 def _calls(items: Iterable[Item]) -> list[Step]:
-    """Return the calls that are made: one that a person denies is not."""
+    """Return the calls that come to the shop: one that a person denies does not, nor code that an arm runs itself."""
     return [
         Step(item, "call", step)
         for item in items
         for step, action in enumerate(item.actions)
-        if action.approval != "deny"
+        if action.approval != "deny" and action.result is None
     ]
 
 

@@ -18,6 +18,10 @@ ARMS: dict[str, str] = {
 }
 """An arm's name and its module, which is imported when it is asked for: what it needs may not be installed."""
 
+SANDBOXED = ("layered", "layered_s3")
+"""Those that run code of a model's in containers, and need Docker for that, and the image."""
+BOX_IMAGE = "triptych-hands"
+
 
 def load_arm(name: str) -> Arm:
     """Return an arm by its name.

@@ -6,6 +6,7 @@ when the server starts it goes on with every workflow that was pending.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -36,7 +37,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from benchmarks import shop
+from benchmarks import code, shop
 from benchmarks.contract import APPROVAL_ABOVE_USD, MODEL
 
 ASKS = "asks"
@@ -58,10 +59,18 @@ async def call_shop(shop_url: str, name: str, arguments: dict[str, Any], key: st
         return f"Error: {refusal}"
 
 
+@DBOS.step()
+async def run_code(program: str, ticket: str) -> str:
+    """Run code in the ticket's folder."""
+    return await asyncio.to_thread(code.run_here, program, Path(os.environ["WORKSPACES"], ticket))
+
+
 def make_tool(spec: shop.ToolSpec) -> Tool[str]:
-    """Make a tool of the shop's; a large refund needs a person."""
+    """Make a tool of the shop's, of which a large refund needs a person, or the one that runs code."""
 
     async def call(ctx: RunContext[str], **arguments: Any) -> str:
+        if spec.name == code.NAME:
+            return await run_code(arguments["code"], str(DBOS.workflow_id))
         is_large = spec.name == "refund" and arguments["amount"] > APPROVAL_ABOVE_USD
         if is_large and not ctx.tool_call_approved:
             raise ApprovalRequired
@@ -217,6 +226,7 @@ class Workflows:
             "SHOP_URL": f"{place.model_url.removesuffix('/v1')}/shop",
             "INSTRUCTIONS": str(place.instructions),
             "SYSTEM_DATABASE_URL": f"sqlite:///{self._database}",
+            "WORKSPACES": str(place.folder / "workspaces"),
         }
         self._server = Supervised("server", [place.python, "-m", __name__], place, extra)
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)

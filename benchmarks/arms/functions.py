@@ -61,6 +61,8 @@ class Functions:
         self._cuts = 0
         self._closed = False
         self._package = self._packed(1)
+        self._scratch = place.folder / "scratch"
+        self._scratch.mkdir()
 
     def submit(self, job: Job) -> None:
         """Queue the item's event."""
@@ -146,6 +148,7 @@ class Functions:
                 "MODEL_URL": self._place.model_url,
                 "OPENAI_API_KEY": "any",
                 "FUNCTION_PACKAGE": str(self._package),
+                "TMPDIR": str(self._scratch),
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

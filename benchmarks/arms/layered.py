@@ -20,17 +20,21 @@ from pydantic_ai.models import Model
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from benchmarks import shop
+from benchmarks.code import NAME as RUN_PYTHON
+from benchmarks.code import told
 from benchmarks.contract import APPROVAL_ABOVE_USD
 from triptych.loop.approvals import APPROVAL, above_threshold, asking
 from triptych.loop.idempotency import idempotency_key
 from triptych.loop.limits import Limits
 from triptych.loop.models import resolve_model
-from triptych.loop.tools.execution import SIDE_EFFECTS
+from triptych.loop.tools.execution import SIDE_EFFECTS, reading_tool
 from triptych.records import Resolution
 from triptych.runtime.agents import build_durable, run_durable
 from triptych.runtime.approval.policy import ApprovalPolicy, load_policy
 from triptych.runtime.results import PLAIN_JSON, ended
+from triptych.runtime.sandboxes import SandboxPolicy
 from triptych.runtime.store import CheckpointStore, store_slug
+from triptych.runtime.workspace_files import durable_workspace
 from triptych.settings import Settings
 
 NAME = "support"
@@ -67,6 +71,9 @@ def build_agent(
 
 
 def _tool(spec: shop.ToolSpec) -> Tool[str]:
+    if spec.name == RUN_PYTHON:
+        return reading_tool(run_python, description=spec.description)
+
     @retry(
         retry=retry_if_exception_type(shop.ShopUnavailable),
         stop=stop_after_attempt(3),
@@ -92,6 +99,12 @@ def _tool(spec: shop.ToolSpec) -> Tool[str]:
     return tool
 
 
+async def run_python(ctx: RunContext[str], code: str) -> str:
+    """Run code in the run's box."""
+    done = await ctx.workspace.run(["python3", "-c", code], timeout=30)
+    return told(done.exit_code, done.stdout, done.stderr)
+
+
 def _amount(_ctx: RunContext[Any], arguments: Mapping[str, Any]) -> float:
     return float(arguments["amount"])
 
@@ -107,13 +120,15 @@ async def handle(id: str, instruction: str, shop_url: str) -> State[dict[str, An
     """Handle one ticket, durably. What is told the customer is the run's result, and stands beside its state."""
     settings = Settings()
     model = resolve_model(settings.model, request_timeout_seconds=settings.request_timeout_seconds)
-    agent = build_durable(build_agent, model, LIMITS)
+    runs_code = any(each.name == RUN_PYTHON for each in shop.tools(Path("tools.json")))
+    more = [durable_workspace(settings)] if runs_code else []
+    agent = build_durable(build_agent, model, LIMITS, more=more)
     done = await run_durable(agent, instruction, deps=shop_url, limits=LIMITS, policy=await load_policy(settings))
     return await ended(Resolution(outcome="resolved", answer=done.output), message=done.output)
 
 
 def documents(settings: Settings) -> dict[str, Block]:
-    """Return the blocks that `triptych blocks` saves: where checkpoints lie, and what needs a person."""
+    """Return the blocks that `triptych blocks` saves: where checkpoints lie, what needs a person, where code runs."""
     store = settings.store
     return {
         settings.store_block: CheckpointStore(
@@ -124,6 +139,7 @@ def documents(settings: Settings) -> dict[str, Block]:
             region=store.region,
         ),
         settings.policy_block: ApprovalPolicy(threshold_usd=APPROVAL_ABOVE_USD),
+        "coding-agent-python": SandboxPolicy(image="triptych-hands"),
     }
 
 
@@ -142,7 +158,8 @@ TUNED_BY = (
     "A deploy amid runs - README.md#a-deploy-amid-runs: versions are deployed by `triptych deploy`, and a run finishes "
     "with the version that it began with (TRIPTYCH_WHEN_CODE_CHANGES=finish)",
     "What it holds - README.md#what-it-holds: a supervisor starts again what dies of server, worker and recovery loop",
-    "Take no more panels than you need - README.md: no sandbox (`triptych up --no-sandbox`)",
+    "Take no more panels than you need - README.md: no sandbox (`triptych up --no-sandbox`) but where code runs",
+    "Code that a model wrote - README.md#code-that-a-model-wrote: in a box, its files kept with the run's steps",
 )
 
 

@@ -32,7 +32,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from benchmarks import shop
+from benchmarks import code, shop
 from benchmarks.contract import APPROVAL_ABOVE_USD, MODEL
 
 
@@ -91,6 +91,10 @@ def build_graph(instructions: str, specs: Sequence[shop.ToolSpec], checkpointer:
 
     async def tool(state: OneCall, config: RunnableConfig) -> dict[str, Any]:
         call, thread = state["call"], config.get("configurable", {})["thread_id"]
+        if call["name"] == code.NAME:
+            folder = Path(os.environ["WORKSPACES"], thread)
+            result = await asyncio.to_thread(code.run_here, call["args"]["code"], folder)
+            return {"messages": [ToolMessage(result, tool_call_id=str(call["id"]))]}
         key = f"{thread}:{call['id']}"
         try:
             result = await shop.acall(
@@ -265,6 +269,7 @@ class Monolith:
             "SHOP_URL": f"{place.model_url.removesuffix('/v1')}/shop",
             "INSTRUCTIONS": str(place.instructions),
             "CHECKPOINTS": str(self._database),
+            "WORKSPACES": str(place.folder / "workspaces"),
         }
         self._server = Supervised("server", [place.python, "-m", __name__], place, extra)
         self._loop = asyncio.new_event_loop()

@@ -42,7 +42,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.usage import UsageLimits
 
-from benchmarks import shop
+from benchmarks import code, shop
 from benchmarks.contract import APPROVAL_ABOVE_USD, MODEL
 
 A_WEEK = 7 * 24 * 3600
@@ -64,9 +64,12 @@ class Approval(RunInput):
 
 
 def make_tool(spec: shop.ToolSpec) -> Tool[str]:
-    """Make a tool of the shop's; a large refund needs a person."""
+    """Make a tool of the shop's, of which a large refund needs a person, or the one that runs code."""
 
     async def call(ctx: RunContext[str], **arguments: Any) -> str:
+        if spec.name == code.NAME:
+            folder = Path(os.environ["WORKSPACES"], str(flow_run.get_name()))
+            return await asyncio.to_thread(code.run_here, arguments["code"], folder)
         is_large = spec.name == "refund" and arguments["amount"] > APPROVAL_ABOVE_USD
         if is_large and not ctx.tool_call_approved:
             raise ApprovalRequired
@@ -228,6 +231,7 @@ class Deployed:
             "PYTHONPATH": os.pathsep.join(filter(None, [str(place.project), os.environ.get("PYTHONPATH", "")])),
             "MODEL_URL": place.model_url,
             "OPENAI_API_KEY": "any",
+            "WORKSPACES": str(place.folder / "workspaces"),
         }
         prefect = [place.python, "-m", "prefect"]
         server = [*prefect, "server", "start", "--host", "127.0.0.1", "--port", str(self._port)]

@@ -40,6 +40,8 @@ class Place(NamedTuple):
     instructions: Path
     """A file: the agent's system prompt. Its first line is `Version <n>.`. A deploy is a change of this file, which an
     arm has to read when it starts or is deployed, and not anew for every request."""
+    runs_code: bool = False
+    """Whether one of the tools runs code that the model wrote (`benchmarks.code`); all tools are in `tools.json`."""
 
 
 class Look(NamedTuple):

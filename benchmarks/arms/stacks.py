@@ -124,7 +124,9 @@ class Project:
         """Bring the stack up, at the address that it had before."""
         began = time.perf_counter()
         wait_until(lambda: is_free(self._port), f"that port {self._port} is free")
-        self._stack = start(self._settings, self._folder, port=self._port, extra=self._environment, sandbox=False)
+        self._stack = start(
+            self._settings, self._folder, port=self._port, extra=self._environment, sandbox=self._place.runs_code
+        )
         self._watch = _Watch(Supervisor(self._stack.services))
         self.runs.connect(self._stack.api_url)
         return {"up": time.perf_counter() - began}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolUnionParam
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from benchmarks import shop
+from benchmarks import code, shop
 from benchmarks.contract import APPROVAL_ABOVE_USD, MODEL
 
 MAX_STEPS = 500
@@ -53,6 +54,7 @@ def handler(event: dict[str, Any], key_of: KeyOf = new_key) -> dict[str, Any]:
         {"role": "system", "content": (package / "instructions.txt").read_text()},
         {"role": "user", "content": event["instruction"]},
     ]
+    scratch = Path(tempfile.mkdtemp(), event["id"])
     made: Counter[str] = Counter()
     for _ in range(MAX_STEPS):
         with model.chat.completions.stream(
@@ -77,6 +79,10 @@ def handler(event: dict[str, Any], key_of: KeyOf = new_key) -> dict[str, Any]:
             approved = decision(event, tool, arguments)
             if approved is None:
                 return {"asks": {"tool": tool, "arguments": arguments}}
+            if tool == code.NAME:
+                result = code.run_here(arguments["code"], scratch)
+                messages.append({"role": "tool", "tool_call_id": id, "content": result})
+                continue
             call = f"{tool} {json.dumps(arguments, sort_keys=True)}"
             made[call] += 1
             key = key_of(event["id"], tool, arguments, made[call])

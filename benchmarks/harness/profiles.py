@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from benchmarks.workloads import coding
+from triptych.errors import ConfigurationError
 from triptych.settings import ScriptedSettings
 
 ProfileName: TypeAlias = Literal["smoke", "full"]
@@ -27,6 +30,11 @@ class Spec(NamedTuple):
     """None: all items are handed in at the start."""
     deadline_seconds: float = 420.0
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether its items have code of the model's run."""
+        return self.workload == coding.NAME
+
 
 class Profile(NamedTuple):
     """What is run."""
@@ -34,6 +42,23 @@ class Profile(NamedTuple):
     arms: tuple[str, ...]
     rounds: int
     specs: tuple[Spec, ...]
+
+
+def with_workloads(profile: Profile, workloads: Sequence[str]) -> Profile:
+    """Return a profile with so much of it as is about these workloads.
+
+    Args:
+        profile: The whole.
+        workloads: Their names.
+
+    Raises:
+        ConfigurationError: it has none of a name.
+    """
+    has = dict.fromkeys(spec.workload for spec in profile.specs)
+    unknown = [name for name in workloads if name not in has]
+    if unknown:
+        raise ConfigurationError(f"the profile has no workload {', '.join(unknown)}: choose from {', '.join(has)}")
+    return profile._replace(specs=tuple(spec for spec in profile.specs if spec.workload in workloads))
 
 
 LENGTHS = (10, 50, 200)
@@ -74,6 +99,8 @@ PROFILES: dict[ProfileName, Profile] = {
             Spec("retail", "deploy", 4),
             Spec("approvals", "none", 6),
             Spec("approvals", "restart", 6),
+            Spec("coding", "none", 4),
+            Spec("coding", "kills", 4),
             *(Spec(f"steps-{length}", "none", 1, pace=NO_DELAY) for length in LENGTHS),
             *(Spec("throughput", "none", 2 * in_flight, NO_DELAY, in_flight, 900.0) for in_flight in IN_FLIGHT),
         ),

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.arms import ARMS, load_arm
+from benchmarks.arms import ARMS, BOX_IMAGE, SANDBOXED, load_arm
 from benchmarks.contract import Item, Trial
 from benchmarks.fault_plans import make
 from benchmarks.harness.profiles import TIME_SCALE, Profile, Spec
@@ -18,6 +18,7 @@ from benchmarks.harness.trial import Task, place_for, run_trial
 from benchmarks.harness.world import world
 from benchmarks.workloads import make_items, renamed
 from triptych.errors import ConfigurationError
+from triptych.sandbox.docker import docker_lacks, image_lacks
 
 PROJECT = Path(__file__).parents[2]
 NEEDED = ("langgraph", "langchain_openai", "dbos", "pyarrow", "matplotlib", "jinja2")
@@ -26,13 +27,13 @@ NEEDED = ("langgraph", "langchain_openai", "dbos", "pyarrow", "matplotlib", "jin
 Say = Callable[[str], None]
 
 
-def require(arms: Sequence[str]) -> None:
-    """Refuse to begin where an arm is unknown, or a package of the group `bench` is missing.
+def require(profile: Profile) -> None:
+    """Refuse to begin where an arm is unknown, or something is missing that the profile needs.
 
     Raises:
         ConfigurationError: names what is missing, and how to get it.
     """
-    unknown = sorted(set(arms) - set(ARMS))
+    unknown = sorted(set(profile.arms) - set(ARMS))
     if unknown:
         raise ConfigurationError(f"there is no arm {', '.join(unknown)}: choose from {', '.join(ARMS)}")
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -41,6 +42,10 @@ def require(arms: Sequence[str]) -> None:
             f"the benchmark compares packages that are not installed here ({', '.join(missing)}): `make bench` "
             "installs them, or: pip install --require-hashes -r requirements-bench.lock"
         )
+    if any(spec.runs_code for spec in profile.specs) and set(profile.arms) & set(SANDBOXED):
+        lacking = docker_lacks() or image_lacks(BOX_IMAGE, f"docker build --tag {BOX_IMAGE} deployments/hands")
+        if lacking:
+            raise ConfigurationError(f"coding agents work in containers: {lacking}. Without: --workloads retail,...")
 
 
 def run_rounds(profile: Profile, seed: int, say: Say, *, tau: Path | None = None) -> Iterator[Trial]:
@@ -59,7 +64,7 @@ def run_rounds(profile: Profile, seed: int, say: Say, *, tau: Path | None = None
         # Each arm comes first, last and between as often as the others do.
         shift = number % len(profile.arms)
         for arm in profile.arms[shift:] + profile.arms[:shift]:
-            for trial in _served(arm, profile.specs, number, seed, say, tau):
+            for trial in _trials(arm, profile.specs, number, seed, say, tau):
                 done += 1
                 ended = sum(each.state == "done" for each in trial.came_of)
                 say(
@@ -69,14 +74,22 @@ def run_rounds(profile: Profile, seed: int, say: Say, *, tau: Path | None = None
                 yield trial
 
 
-def _served(arm: str, specs: Sequence[Spec], number: int, seed: int, say: Say, tau: Path | None) -> Iterator[Trial]:
+def _trials(arm: str, specs: Sequence[Spec], number: int, seed: int, say: Say, tau: Path | None) -> Iterator[Trial]:
+    """Serve an arm as it is for the shop's tools alone, and with what runs code, as far as there is work for it."""
+    numbered = list(enumerate(specs))
+    for with_code in (False, True):
+        tasks = [_task(arm, spec, at, number, seed, tau) for at, spec in numbered if spec.runs_code == with_code]
+        if tasks:
+            yield from _served(arm, tasks, say, with_code=with_code)
+
+
+def _served(arm: str, tasks: list[Task], say: Say, *, with_code: bool) -> Iterator[Trial]:
     mark = uuid.uuid4().hex
-    tasks = [_task(arm, spec, at, number, seed, tau) for at, spec in enumerate(specs)]
     with tempfile.TemporaryDirectory(prefix="triptych-bench-") as name:
         folder = Path(name)
         try:
-            with world(folder / "world", mark) as around:
-                place = place_for(folder / arm, around, mark, sys.executable, PROJECT)
+            with world(folder / "world", mark, with_code=with_code) as around:
+                place = place_for(folder / arm, around, mark, sys.executable, PROJECT)._replace(runs_code=with_code)
                 with load_arm(arm).serve(place) as served:
                     for task in list(tasks):
                         yield run_trial(task, served, place, around, say)
@@ -88,7 +101,7 @@ def _served(arm: str, specs: Sequence[Spec], number: int, seed: int, say: Say, t
                     arm=arm,
                     workload=task.workload,
                     plan=task.plan,
-                    round=number,
+                    round=task.round,
                     items=task.items,
                     came_of=(),
                     used=None,

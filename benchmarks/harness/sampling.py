@@ -1,4 +1,7 @@
-"""What an arm's processes use, looked at several times a second; a process is its by the mark in its environment."""
+"""What an arm's processes use, looked at several times a second.
+
+A process is the arm's by the mark in its environment; where the arm has containers, also by being in one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import NamedTuple
 import psutil
 
 from benchmarks.arms.protocol import MARK
+from benchmarks.harness.containers import container_of
 
 LOOK_SECONDS = 0.25
 """A process that lives for less than this may be missed, and of each one up to so much of its end."""
@@ -24,6 +28,8 @@ class Usage(NamedTuple):
     cpu_seconds: float
     peak_memory_mib: float
     memory_gib_seconds: float
+    idle_seconds: float
+    idle_cpu_seconds: float
     idle_gib_seconds: float
 
 
@@ -33,18 +39,27 @@ class Sampler:
     Memory is the sum of proportional set sizes: pages that several processes share count once.
 
     Attributes:
-        waiting_share: Set by whoever knows how many of the items under way wait for a person: that share of what is
-            held meanwhile is held for them, and counted apart.
+        is_idle: Set by whoever knows whether all that is under way waits for a person: what is held and used meanwhile
+            is counted apart as well.
     """
 
-    def __init__(self, mark: str) -> None:
-        """Remember the mark; nothing is looked at yet."""
-        self.waiting_share = 0.0
+    def __init__(self, mark: str, *, with_containers: bool = False) -> None:
+        """Remember what is the arm's; nothing is looked at yet.
+
+        Args:
+            mark: Of its processes.
+            with_containers: Whether processes in containers are its own as well: in all of this machine's that start
+                from now on. Their memory can be read by root alone.
+        """
+        self.is_idle = False
+        self._with_containers = with_containers
+        self._began = time.time()
         self._mark = mark
         self._strangers: set[tuple[int, float]] = set()
         self._cpu: dict[tuple[int, float], float] = {}
         self._at_first: dict[tuple[int, float], float] = {}
-        self._peak = self._held = self._idle = 0.0
+        self._peak = self._held = self._used = 0.0
+        self._idle_seconds = self._idle_cpu = self._idle_held = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="sampler", daemon=True)
 
@@ -62,7 +77,8 @@ class Sampler:
     def usage(self) -> Usage:
         """Return what was used so far; after the end, in all."""
         cpu = sum(used - self._at_first.get(process, 0.0) for process, used in self._cpu.items())
-        return Usage(cpu, self._peak / _MIB, self._held / _GIB, self._idle / _GIB)
+        idle = (self._idle_seconds, self._idle_cpu, self._idle_held / _GIB)
+        return Usage(cpu, self._peak / _MIB, self._held / _GIB, *idle)
 
     def _watch(self) -> None:
         last = time.monotonic()
@@ -78,7 +94,7 @@ class Sampler:
                 who = (process.pid, process.create_time())
                 if who in self._strangers:
                     continue
-                if who not in self._cpu and process.environ().get(MARK) != self._mark:
+                if who not in self._cpu and not self._is_the_arms(process):
                     # In the moment of its start a process has still its parent's environment.
                     if time.time() - process.create_time() > SETTLED_SECONDS:
                         self._strangers.add(who)
@@ -90,7 +106,17 @@ class Sampler:
                 continue  # gone, or somebody else's
         self._peak = max(self._peak, float(total))
         self._held += total * seconds
-        self._idle += total * seconds * self.waiting_share
+        before, self._used = self._used, sum(self._cpu.values())
+        # Read last: what has ended being idle while it was looked at is not counted as idle.
+        if self.is_idle:
+            self._idle_seconds += seconds
+            self._idle_cpu += self._used - before
+            self._idle_held += total * seconds
+
+    def _is_the_arms(self, process: psutil.Process) -> bool:
+        if self._with_containers and process.create_time() >= self._began and container_of(process.pid) is not None:
+            return True
+        return process.environ().get(MARK) == self._mark
 
 
 def bytes_of(folder: Path) -> int:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arms.protocol import Job, Look, Place, Served
-from benchmarks.contract import FaultPlan, Happening, Item, ItemTrial, LedgerLine, Parts, State, Trial, Used
-from benchmarks.harness.person import Asked
+from benchmarks.contract import FaultPlan, Happening, Item, ItemTrial, LedgerLine, Parts, State, Struck, Trial, Used
+from benchmarks.harness.containers import left_behind, present
+from benchmarks.harness.person import Asked, Desk
 from benchmarks.harness.sampling import Sampler, bytes_of
 from benchmarks.harness.world import World
 from triptych.settings import ScriptedSettings
@@ -73,7 +74,7 @@ class _Under:
     def is_ended(self) -> bool:
         return self.ended_at is not None
 
-    def came_of(self) -> ItemTrial:
+    def came_of(self, over: float) -> ItemTrial:
         return ItemTrial(
             item=self.item.id,
             submitted_at=self.submitted_at,
@@ -82,7 +83,7 @@ class _Under:
             answer=self.last.answer,
             asked=self.asked.asked,
             asked_again=self.asked.asked_again,
-            waited_seconds=self.asked.waited_seconds,
+            waits=self.asked.waits(over),
         )
 
 
@@ -96,31 +97,38 @@ class _Running:
         self._under: dict[str, _Under] = {}
         self._left = list(task.items)
         self._happenings = list(task.plan.happenings)
+        self._struck: list[Struck] = []
         self._deploys: list[tuple[Parts, tuple[_Under, ...]]] = []
         """Each with the items that were in flight."""
         self._probes = [_probe(task.items[0], number) for number in range(PROBES)] if self._happenings else []
+        self._is_about_people = any(action.approval != "none" for item in task.items for action in item.actions)
+        # Where nobody is to be asked, an arm that does ask is not kept waiting.
+        self._desk = Desk(opened_at=None if self._is_about_people else 0.0)
+        self._sampler = Sampler(place.mark, with_containers=place.runs_code)
 
     def run(self) -> Trial:
         task = self._task
         name = f"{task.workload}-{task.plan.name}-{task.round}"
         before = bytes_of(self._place.folder / "state")
+        containers = present() if self._place.runs_code else None
         failure: str | None = None
         used: Used | None = None
         self._ledger = self._world.begin(name, [*task.items, *self._probes], task.plan, task.pace)
         began = time.monotonic()
         try:
-            with Sampler(self._place.mark) as sampler:
-                self._to_the_end(sampler, began + task.deadline_seconds)
+            with self._sampler:
+                self._to_the_end(began + task.deadline_seconds)
                 seconds = time.monotonic() - began
-            usage = sampler.usage()
             used = Used(
                 seconds=seconds,
-                **usage._asdict(),
+                **self._sampler.usage()._asdict(),
                 state_bytes=bytes_of(self._place.folder / "state") - before,
+                containers_left=None if containers is None else left_behind(containers),
             )
         except Exception as error:  # whatever it is, it is not scored against the arm
             failure = f"{type(error).__name__}: {error}"
             self._say(f"{task.arm}, {name}: the harness failed: {failure}")
+        over = time.time()
         time.sleep(AFTERMATH_SECONDS)
         ids = {item.id for item in task.items}
         lines = tuple(line for line in self._ledger.refresh() if line.item in ids)
@@ -130,18 +138,19 @@ class _Running:
             plan=task.plan,
             round=task.round,
             items=task.items,
-            came_of=tuple(self._under[item.id].came_of() for item in task.items if item.id in self._under),
+            came_of=tuple(self._under[item.id].came_of(over) for item in task.items if item.id in self._under),
             used=used,
             deploys=tuple(
                 parts.model_copy(update={"lost": sum(each.last.state != "done" for each in under)})
                 for parts, under in self._deploys
             ),
+            struck=tuple(self._struck),
             ledger=lines,
             time_scale=task.time_scale,
             harness_failure=failure,
         )
 
-    def _to_the_end(self, sampler: Sampler, deadline: float) -> None:
+    def _to_the_end(self, deadline: float) -> None:
         self._hand_in()
         while time.monotonic() < deadline:
             under = [each for each in self._under.values() if not each.is_ended]
@@ -151,9 +160,10 @@ class _Running:
             under = [each for each in self._under.values() if not each.is_ended]
             if not under and not self._left:
                 return
-            waiting = sum(each.asked.is_waiting for each in under)
-            sampler.waiting_share = waiting / len(under) if under else 0.0
-            self._let_happen(under)
+            self._desk.look([each.asked.is_waiting for each in under], time.time())
+            self._sampler.is_idle = self._desk.is_quiet
+            if self._happenings and self._is_due(self._happenings[0], under):
+                self._let_happen(self._happenings.pop(0), under)
             time.sleep(POLL_SECONDS)
 
     def _hand_in(self) -> None:
@@ -164,34 +174,44 @@ class _Running:
 
     def _submit(self, item: Item) -> _Under:
         job = Job(item.id, item.instruction, self._world.shop_url(item.id))
-        under = _Under(item, job, Asked(item, self._task.time_scale), submitted_at=time.time())
+        under = _Under(item, job, Asked(item, self._task.time_scale, self._desk), submitted_at=time.time())
         self._under[item.id] = under
         self._served.submit(job)
         return under
 
     def _look_at(self, under: _Under) -> None:
         under.last = self._served.look(under.job)
+        now = time.time()
         if under.last.state in _ENDED:
-            under.ended_at = time.time()
-        answer = under.asked.look(under.last, time.monotonic())
+            under.ended_at = now
+        answer = under.asked.look(under.last, now)
         if answer is not None:
+            # Before the arm does anything about it.
+            self._sampler.is_idle = False
             self._served.decide(under.job, answer)
 
-    def _let_happen(self, under: Sequence[_Under]) -> None:
-        if not self._happenings or not self._is_due(self._happenings[0], under):
-            return
-        happening = self._happenings.pop(0)
+    def _let_happen(self, happening: Happening, under: Sequence[_Under]) -> None:
         self._say(f"{self._task.arm}: {happening.what.replace('_', ' ')}")
+        self._sampler.is_idle = False
         if happening.what == "deploy":
-            self._deploys.append((self._deploy(), tuple(under)))
+            self._deploys.append((self._deploy(happening), tuple(under)))
         elif happening.what == "restart":
-            self._served.restart()
+            began = time.time()
+            parts = self._served.restart()
+            # It strikes once all are dead: what still begins while they are looked for is nobody's recovery.
+            self._has_struck(happening, began + parts.get("kill", 0.0))
         else:
+            began = time.time()
             self._served.store_outage(happening.seconds)
+            self._has_struck(happening, began)
+        self._desk.disturb()
+
+    def _has_struck(self, happening: Happening, at: float) -> None:
+        self._struck.append(Struck(what=happening.what, at=at, until=time.time()))
 
     def _is_due(self, happening: Happening, under: Sequence[_Under]) -> bool:
         """Whether so much of the trial has been done; where a person is asked, whether so many wait."""
-        if any(action.approval != "none" for item in self._task.items for action in item.actions):
+        if self._is_about_people:
             waiting = sum(each.asked.is_waiting for each in under)
             return waiting > 0 and waiting >= happening.after_share * len(self._task.items)
         done = {(line.item, line.step) for line in self._requests() if line.event == "finished"}
@@ -201,7 +221,7 @@ class _Running:
     def _requests(self) -> list[LedgerLine]:
         return [line for line in self._ledger.refresh() if line.kind == "request"]
 
-    def _deploy(self) -> Parts:
+    def _deploy(self, happening: Happening) -> Parts:
         """Change a line, deploy it, and hand items in until one of them meets it."""
         text = self._place.instructions.read_text(encoding="utf-8")
         first, _, rest = text.partition("\n")
@@ -209,6 +229,7 @@ class _Running:
         began = time.time()
         self._place.instructions.write_text(f"Version {version}.\n{rest}", encoding="utf-8")
         parts = self._served.deploy()
+        self._has_struck(happening, began)
         serving = self._until_served(version)
         return Parts(parts=parts, serving_seconds=None if serving is None else serving - began)
 

@@ -95,12 +95,13 @@ class Ledger:
 
 
 @contextmanager
-def world(folder: Path, mark: str) -> Generator[World]:
+def world(folder: Path, mark: str, *, with_code: bool = False) -> Generator[World]:
     """Start a world, and end it.
 
     Args:
         folder: Its own.
         mark: Of the arm whose processes it may kill.
+        with_code: Whether the arm is told of a tool that runs code.
 
     Raises:
         RuntimeError: it did not come up; says what it said.
@@ -108,9 +109,10 @@ def world(folder: Path, mark: str) -> Generator[World]:
     folder.mkdir(parents=True)
     ready = folder / "ready"
     log = folder / "world.log"
+    command = [sys.executable, "-m", "benchmarks.world.server", "--folder", str(folder), "--ready-file", str(ready)]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.world.server", "--folder", str(folder), "--ready-file", str(ready)],
+            command + (["--with-code"] if with_code else []),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

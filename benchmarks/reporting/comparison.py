@@ -42,6 +42,7 @@ ELSEWHERE_THE_SAME = frozenset(
         "cost_tokens_per_10k_runs",
         "duplicate_effects_per_100_crashes",
         "silent_failures_per_100_faults",
+        "credentials_taken_per_100_runs",
         "approvals_asked_again",
         "checkpoint_bytes",
         "containers_left",

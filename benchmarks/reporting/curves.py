@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean, median
 from typing import Any, NamedTuple
 
 from benchmarks.reporting.measured import Frames, records
@@ -13,7 +13,6 @@ WORKLOAD = "retail"
 HOURS = (0.0, 1.0, 2.0, 4.0, 8.0, 12.0, 24.0)
 """How long a person takes, where cost is held against it."""
 RUNS = 10_000
-_HOUR_SECONDS = 3600.0
 
 
 class Point(NamedTuple):
@@ -61,24 +60,29 @@ def _percent(kept: Sequence[bool]) -> float:
 def cost(frames: Frames) -> Curves:
     """Return the cost of 10,000 runs of `approvals`, in dollars, against the hours that a person takes.
 
-    Measured are a run's tokens and compute, and what its arm's idle memory cost for each hour that a run waited; the
-    points are these two put together. Low and high are not known.
+    Measured are a run's tokens and compute, and its share of what its trial cost for each idle hour; the points are
+    these two put together. Low and high are not known.
     """
-    runs: dict[str, list[dict[str, Any]]] = {}
+    runs: dict[str, list[float]] = {}
     for row in records(frames, "items"):
-        if row["workload"] == "approvals" and row["plan"] == "none":
-            runs.setdefault(row["arm"], []).append(row)
-    scales = {row["arm"]: float(row["time_scale"]) for row in records(frames, "use") if row["workload"] == "approvals"}
+        if _has_people(row) and row["cost_compute_usd"] is not None:
+            runs.setdefault(row["arm"], []).append(row["cost_tokens_usd"] + row["cost_compute_usd"])
+    hours: dict[str, list[float]] = {}
+    for row in records(frames, "use"):
+        if _has_people(row) and row["cost_idle_usd"] is not None and row["longest_wait_hours"] > 0:
+            an_hour = row["cost_idle_usd"] / row["longest_wait_hours"] / row["items"]
+            hours.setdefault(row["arm"], []).append(an_hour)
     curves: Curves = {}
-    for arm, items in runs.items():
-        measured = [row for row in items if row["cost_compute_usd"] is not None and row["cost_idle_usd"] is not None]
-        hours = sum(row["waited_seconds"] for row in measured) * scales.get(arm, 0.0) / _HOUR_SECONDS
-        if hours > 0:
-            at_work = sum(row["cost_tokens_usd"] + row["cost_compute_usd"] for row in measured) / len(measured)
-            an_hour = sum(row["cost_idle_usd"] for row in measured) / hours
+    for arm, of_runs in runs.items():
+        if arm in hours:
+            at_work, an_hour = mean(of_runs), mean(hours[arm])
             totals = [RUNS * (at_work + an_hour * each) for each in HOURS]
             curves[arm] = [Point(x, y, y, y) for x, y in zip(HOURS, totals, strict=True)]
     return curves
+
+
+def _has_people(row: dict[str, Any]) -> bool:
+    return row["workload"] == "approvals" and row["plan"] == "none"
 
 
 def checkpoints(frames: Frames) -> Curves:

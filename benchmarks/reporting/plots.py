@@ -261,9 +261,9 @@ _KINDS = (
     _Kind(
         "cost",
         "Cost against the hours that a person takes",
-        "What 10,000 runs of `approvals` cost: tokens, compute at work, and the memory that the arm holds while runs "
-        "wait, from its measured idle GiB-seconds and the rates below. An arm's idle memory is shared by as many runs "
-        "as waited at once in the trial.",
+        "What 10,000 runs of `approvals` cost: tokens, compute at work, and what the arm holds and uses while all "
+        "its runs wait, as measured, at the rates below. The few runs of the trial share that; an arm that keeps a "
+        "server pays the same for it however many wait.",
         _cost,
     ),
     _Kind(

@@ -45,24 +45,31 @@ ITEMS: dict[str, Column] = {
     "seconds": Column("float", "from submission to end; empty: it did not end in time"),
     "first_token_ms": Column("float", "from submission to the first chunk of any response; empty: none came"),
     "overhead_ms": Column("float", "from submission to the arrival of its first model request; empty: none came"),
-    "waited_seconds": Column("float", "waiting for a person, in seconds of the harness's time"),
+    "waited_seconds": Column("float", "waiting for a person, in seconds of the harness's time: all its waits together"),
     "asked": Column("int", "how often a person was asked, again included"),
     "asked_again": Column("int", "how often about a call that had been decided before"),
     "requests_paid": Column("int", "model requests that were done in full, repeated ones included"),
     "input_tokens": Column("int", "of the requests paid"),
     "output_tokens": Column("int", "of the requests paid"),
     "cost_tokens_usd": Column("float", "dollars for those, at the list price of the model that arms ask for"),
-    "cost_compute_usd": Column("float", f"{_SHARE} for what it used but idle memory; empty: not measured"),
-    "cost_idle_usd": Column("float", f"{_SHARE} for memory held while people were waited for; empty: not measured"),
+    "cost_compute_usd": Column("float", f"{_SHARE} for what it used but while all waited; empty: not measured"),
+    "cost_idle_usd": Column(
+        "float", f"{_SHARE} for what is held and used while people are waited for; empty: not measured"
+    ),
     "crashes": Column("float", "SIGKILLs of its own process by the plan, and its share of the trial's restarts"),
     "killed": Column("int", "SIGKILLs of its own process by the plan"),
     "faults": Column("float", "attempts of its steps that a fault met, and its share of the trial's happenings"),
     "recovery_seconds": Column(
         "float",
-        "from a kill to the next step that begins, or to its end; the longest; `inf`: nothing came after; empty: there "
-        "was no kill, or a person was waited for meanwhile",
+        "from a kill, or a restart that met it under way, to the next step that begins, or to its end; the longest; "
+        "`inf`: nothing came after; empty: there was neither, or a person was waited for meanwhile",
     ),
-    "silent_failure": Column("bool", "it ended `done` with an effect lost, doubled, denied or not as it was told"),
+    "silent_failure": Column(
+        "bool",
+        "it ended `done` with an effect lost, doubled, denied or not as it was told, or told wrongly of its code",
+    ),
+    "runs_code": Column("bool", "code of the model's is run in its course"),
+    "credential_taken": Column("bool", "that code came to the world with the credential of the model's provider"),
 }
 """A row: one item in one trial."""
 
@@ -132,15 +139,27 @@ USE: dict[str, Column] = {
     "cpu_seconds": Column("float", "of all processes of the arm"),
     "peak_memory_mib": Column("float", "proportional set sizes of all processes together, at their highest"),
     "memory_gib_seconds": Column("float", "memory held, over the trial"),
-    "idle_gib_seconds": Column(
-        "float", "the part of it for items that waited for a person: at each moment their share of those under way"
+    "idle_seconds": Column(
+        "float", "in which every item under way waited for a person, and had done so for two seconds"
     ),
-    "time_scale": Column("float", "seconds of the workload's time in one of those, where a person is waited for"),
+    "idle_cpu_seconds": Column("float", "used in those"),
+    "idle_gib_seconds": Column("float", "memory held, over those"),
+    "idle_memory_mib": Column("float", "memory held in one of those; empty: there was none"),
+    "idle_cores": Column("float", "CPU seconds used in one of those; empty: there was none"),
+    "longest_wait_hours": Column(
+        "float", "how long a person takes at most of those who were asked, in the workload's time; 0: nobody was"
+    ),
+    "time_scale": Column(
+        "float", "seconds of the workload's time in one of the harness's, where a person is waited for"
+    ),
     "state_bytes": Column("int", "what the arm's kept state grew by"),
     "containers_left": Column("float", "containers left behind; empty: no Docker in this trial"),
     "invocations": Column("int", "how often an item's run began from its first request: what a function is billed by"),
-    "cost_compute_usd": Column("float", "dollars for what was used, but for idle memory"),
-    "cost_idle_usd": Column("float", "dollars for the idle memory, at the workload's time"),
+    "cost_compute_usd": Column("float", "dollars for what was used, but while all waited"),
+    "cost_idle_usd": Column(
+        "float",
+        "dollars for idle memory and cores over the longest wait; empty: somebody was asked, and no idle second",
+    ),
 }
 """A row: one trial whose processes were measured."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from benchmarks.contract import Trial
+from benchmarks.contract import ItemTrial, Trial
 from benchmarks.scoring.frames import Row
 from benchmarks.scoring.ledgers import faults_met, has_right_result, recovery_seconds, steps_of
 from benchmarks.scoring.rates import Compute, request_cost_usd
@@ -27,7 +27,9 @@ def item_row(seen: SeenItem, compute: Compute | None) -> Row:
     answered = next((line.at for line in requests if line.event == "first_token"), None)
     paid = [line for line in requests if line.event == "finished"]
     killed = sum(line.event == "killed" for line in lines)
-    recovery = recovery_seconds(seen.item, lines, came_of.ended_at if seen.is_done else None)
+    done_at = came_of.ended_at if seen.is_done else None
+    restarts = [each.at for each in seen.trial.struck if each.what == "restart" and _is_under_way(came_of, each.at)]
+    recovery = recovery_seconds(seen.item, lines, done_at, restarts=restarts, waits=came_of.waits)
     return {
         **seen.key,
         "state": came_of.state,
@@ -38,7 +40,7 @@ def item_row(seen: SeenItem, compute: Compute | None) -> Row:
         "seconds": _NONE if came_of.ended_at is None else came_of.ended_at - came_of.submitted_at,
         "first_token_ms": _NONE if answered is None else 1000 * (answered - came_of.submitted_at),
         "overhead_ms": _NONE if arrived is None else 1000 * (arrived - came_of.submitted_at),
-        "waited_seconds": came_of.waited_seconds,
+        "waited_seconds": sum((until - since for since, until in came_of.waits), 0.0),
         "asked": came_of.asked,
         "asked_again": came_of.asked_again,
         "requests_paid": len(paid),
@@ -51,16 +53,24 @@ def item_row(seen: SeenItem, compute: Compute | None) -> Row:
         "killed": killed,
         "faults": faults_met(lines) + len(seen.trial.plan.happenings) / count,
         "recovery_seconds": _NONE if recovery is None else recovery,
-        "silent_failure": seen.is_done and not all(_is_as_it_must_be(row) for row in effect_rows(seen)),
+        "silent_failure": seen.is_done and not _is_as_it_must_be(seen),
+        "runs_code": any(action.result is not None for action in seen.item.actions),
+        "credential_taken": any(line.event == "taken" for line in lines),
     }
+
+
+def _is_under_way(came_of: ItemTrial, at: float) -> bool:
+    return came_of.submitted_at <= at and (came_of.ended_at is None or at < came_of.ended_at)
 
 
 def _restarts(trial: Trial) -> int:
     return sum(happening.what == "restart" for happening in trial.plan.happenings)
 
 
-def _is_as_it_must_be(effect: Row) -> bool:
-    return bool(effect["success"] if effect["intended"] else effect["applied"] == 0)
+def _is_as_it_must_be(seen: SeenItem) -> bool:
+    effects = all(row["success"] if row["intended"] else row["applied"] == 0 for row in effect_rows(seen))
+    programs = (step for step, action in enumerate(seen.item.actions) if action.result is not None)
+    return effects and all(has_right_result(step, seen.lines) for step in programs)
 
 
 def step_rows(seen: SeenItem) -> list[Row]:

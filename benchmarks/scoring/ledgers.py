@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -120,27 +121,37 @@ def invocations(lines: Lines) -> int:
     return count
 
 
-def recovery_seconds(item: Item, lines: Lines, done_at: float | None) -> float | None:
+def recovery_seconds(
+    item: Item,
+    lines: Lines,
+    done_at: float | None,
+    *,
+    restarts: Sequence[float] = (),
+    waits: Sequence[tuple[float, float]] = (),
+) -> float | None:
     """Return the longest time from a kill to the next step that begins, or to the end of an item that was done by then.
 
     Args:
         item: Whose lines these are.
         lines: Its ledger.
         done_at: When it ended `done`; None: it did not.
+        restarts: When the whole arm was killed with the item under way, as Unix times in seconds.
+        waits: From when to when it waited for a person, likewise.
 
     Returns:
-        Seconds; infinite where nothing came after a kill; None where there was no kill, or a person had to be waited
-        for before the next step, so that it says nothing about the arm.
+        Seconds; infinite where nothing came after a kill; None where there was no kill, or a person was or had to be
+        waited for before the next step, so that it says nothing about the arm.
     """
+    kills = [(line.at, lines[number + 1 :]) for number, line in enumerate(lines) if line.event == "killed"]
+    kills += [(at, [line for line in lines if line.at > at]) for at in restarts]
     times: list[float] = []
-    for at, line in enumerate(lines):
-        if line.event != "killed":
+    for at, after in kills:
+        following = next((line for line in after if line.event == "started"), None)
+        back_at = following.at if following is not None else math.inf if done_at is None else done_at
+        if following is not None and _follows_a_question(item, following):
             continue
-        following = next((later for later in lines[at + 1 :] if later.event == "started"), None)
-        if following is None:
-            times.append(float("inf") if done_at is None else max(0.0, done_at - line.at))
-        elif not _follows_a_question(item, following):
-            times.append(following.at - line.at)
+        if not any(since < back_at and at < until for since, until in waits):
+            times.append(max(0.0, back_at - at))
     return max(times, default=None)
 
 

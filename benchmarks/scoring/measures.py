@@ -271,6 +271,15 @@ MEASURES: tuple[Measure, ...] = (
         is_rate=True,
     ),
     Measure(
+        "credentials_taken_per_100_runs",
+        "runs",
+        "lower",
+        "100 x items with `credential_taken` / items with `runs_code`",
+        rate(100),
+        _each("items", _column("credential_taken"), _column("runs_code")),
+        is_rate=True,
+    ),
+    Measure(
         "approvals_asked_again",
         "per 100 approvals",
         "lower",
@@ -327,6 +336,22 @@ MEASURES: tuple[Measure, ...] = (
         "median over trials of `peak_memory_mib`",
         _MEDIAN,
         _each("use", _column("peak_memory_mib")),
+    ),
+    Measure(
+        "idle_memory",
+        "MiB",
+        "lower",
+        "median over trials of `idle_memory_mib`: what is held while every item under way waits for a person",
+        _MEDIAN,
+        _each("use", _column("idle_memory_mib")),
+    ),
+    Measure(
+        "idle_cpu",
+        "cores",
+        "lower",
+        "median over trials of `idle_cores`: what is used meanwhile",
+        _MEDIAN,
+        _each("use", _column("idle_cores")),
     ),
     Measure(
         "user_code_lines",

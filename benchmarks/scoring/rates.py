@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from fnmatch import fnmatchcase
 from functools import cache
@@ -59,9 +60,9 @@ class Compute(NamedTuple):
     """What a trial's processes cost, in dollars."""
 
     busy_usd: float
-    """For what was used but idle memory; with the invocations."""
+    """For what was used but while nothing was done but wait; with the invocations."""
     idle_usd: float
-    """For memory held while people were waited for, in the workload's own time."""
+    """For what is held and used while people are waited for, in the workload's own time; NaN: not measured."""
 
 
 def load_rates(file: Path = RATES) -> Rates:
@@ -76,7 +77,7 @@ def load_rates(file: Path = RATES) -> Rates:
         raise ConfigurationError(f"the rates in {file} cannot be used: {error}") from error
 
 
-def compute_cost(rates: Rates, arm: str, used: Used, *, invocations: int, time_scale: float) -> Compute:
+def compute_cost(rates: Rates, arm: str, used: Used, *, invocations: int, wait_seconds: float) -> Compute:
     """Return what a trial's processes cost.
 
     Args:
@@ -84,16 +85,22 @@ def compute_cost(rates: Rates, arm: str, used: Used, *, invocations: int, time_s
         arm: Decides how it is billed.
         used: What its processes used.
         invocations: How often a run began from the start.
-        time_scale: Seconds of the workload's time in one second of the trial's, while a person is waited for.
+        wait_seconds: How long people are waited for, in the workload's own time; 0: nobody is.
     """
-    busy_gib_seconds = used.memory_gib_seconds - used.idle_gib_seconds
-    idle_gib_seconds = used.idle_gib_seconds * time_scale
     if rates.is_function(arm):
-        gb_second_usd, rest_usd = rates.function.gb_second_usd, invocations * rates.function.request_usd
+        gb_second_usd, vcpu_second_usd = rates.function.gb_second_usd, 0.0  # its CPU comes with its memory
+        rest_usd = invocations * rates.function.request_usd
     else:
         gb_second_usd = rates.container.gb_hour_usd / _HOUR_SECONDS
-        rest_usd = used.cpu_seconds * rates.container.vcpu_hour_usd / _HOUR_SECONDS
-    return Compute(busy_gib_seconds * gb_second_usd + rest_usd, idle_gib_seconds * gb_second_usd)
+        vcpu_second_usd = rates.container.vcpu_hour_usd / _HOUR_SECONDS
+        rest_usd = 0.0
+
+    def usd(gib_seconds: float, cpu_seconds: float) -> float:
+        return gib_seconds * gb_second_usd + cpu_seconds * vcpu_second_usd
+
+    busy_usd = usd(used.memory_gib_seconds - used.idle_gib_seconds, used.cpu_seconds - used.idle_cpu_seconds)
+    a_second_usd = usd(used.idle_gib_seconds, used.idle_cpu_seconds) / (used.idle_seconds or math.nan)
+    return Compute(busy_usd + rest_usd, a_second_usd * wait_seconds if wait_seconds else 0.0)
 
 
 @cache

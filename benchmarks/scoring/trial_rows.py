@@ -19,6 +19,8 @@ NO_FAULTS = "none"
 """The plan without any."""
 STEPS, THROUGHPUT = "steps-", "throughput-"
 """How workloads begin whose names end with their runs' length, or with how many are in flight."""
+_HOUR_SECONDS = 3600.0
+_MIB_IN_GIB = 1024.0
 
 
 def compute_of(seen: SeenTrial, rates: Rates) -> Compute | None:
@@ -26,7 +28,14 @@ def compute_of(seen: SeenTrial, rates: Rates) -> Compute | None:
     trial = seen.trial
     if trial.used is None:
         return None
-    return compute_cost(rates, trial.arm, trial.used, invocations=_invocations(seen), time_scale=trial.time_scale)
+    wait_seconds = _longest_wait_hours(trial) * _HOUR_SECONDS
+    return compute_cost(rates, trial.arm, trial.used, invocations=_invocations(seen), wait_seconds=wait_seconds)
+
+
+def _longest_wait_hours(trial: Trial) -> float:
+    """Return how long a person takes at most for an item that was asked about: they wait side by side."""
+    asked = {each.item for each in trial.came_of if each.asked}
+    return max((item.wait_hours for item in trial.items if item.id in asked), default=0.0)
 
 
 def _invocations(seen: SeenTrial) -> int:
@@ -47,7 +56,12 @@ def use_rows(seen: SeenTrial, compute: Compute | None) -> list[Row]:
             "cpu_seconds": used.cpu_seconds,
             "peak_memory_mib": used.peak_memory_mib,
             "memory_gib_seconds": used.memory_gib_seconds,
+            "idle_seconds": used.idle_seconds,
+            "idle_cpu_seconds": used.idle_cpu_seconds,
             "idle_gib_seconds": used.idle_gib_seconds,
+            "idle_memory_mib": _MIB_IN_GIB * used.idle_gib_seconds / (used.idle_seconds or math.nan),
+            "idle_cores": used.idle_cpu_seconds / (used.idle_seconds or math.nan),
+            "longest_wait_hours": _longest_wait_hours(trial),
             "time_scale": trial.time_scale,
             "state_bytes": used.state_bytes,
             "containers_left": math.nan if used.containers_left is None else used.containers_left,

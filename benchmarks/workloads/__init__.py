@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from benchmarks.contract import Item
-from benchmarks.workloads import approvals, retail, steps
+from benchmarks.workloads import approvals, coding, retail, steps
 from benchmarks.workloads.tickets import ticket
 
 Workload: TypeAlias = Callable[[int, int], tuple[Item, ...]]
@@ -17,6 +17,7 @@ Workload: TypeAlias = Callable[[int, int], tuple[Item, ...]]
 WORKLOADS: dict[str, Workload] = {
     "retail": retail.items,
     "approvals": approvals.items,
+    "coding": coding.items,
     "throughput": steps.short,
     "steps-10": partial(steps.chains, 10),
     "steps-50": partial(steps.chains, 50),

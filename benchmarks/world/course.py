@@ -25,7 +25,12 @@ class Judged(NamedTuple):
 
 
 class Course:
-    """One item of one trial."""
+    """One item of one trial.
+
+    Attributes:
+        credential: What the newest model request about it was authorised by.
+        last: The turn whose action the model has called for last; -1 before the first.
+    """
 
     def __init__(self, item: Item) -> None:
         """Begin.
@@ -39,16 +44,14 @@ class Course:
         self._first: dict[str, tuple[str, dict[str, Any], str]] = {}
         self._begun = Counter[tuple[Kind, int]]()
         self._handed_out: set[int] = set()
-        self._last = -1
+        self.credential: str | None = None
+        self.last = -1
 
     @cached_property
     def results(self) -> tuple[str, ...]:
         """What each call of the right course is told. One that a person denies is not made: its place is empty."""
         records = ItemRecords(self._start)
-        return tuple(
-            "" if action.approval == "deny" else records.do(action.name, checked(action.name, action.arguments)).result
-            for action in self.item.actions
-        )
+        return tuple(_right(action, records) for action in self.item.actions)
 
     def begin(self, kind: Kind, step: int) -> int:
         """Count an attempt at a step; return its number, from 1."""
@@ -77,7 +80,7 @@ class Course:
     def hand_out(self, turn: int) -> None:
         """Take note that the model calls for the action of this turn now."""
         self._handed_out.add(turn)
-        self._last = turn
+        self.last = turn
 
     def step_of(self, name: str, arguments: Mapping[str, Any]) -> int:
         """Return which call of the course this one is.
@@ -95,7 +98,7 @@ class Course:
         same = [step for step in self._handed_out if _is(self.item.actions[step], name, arguments)]
         if not same:
             raise BadCall(f"the model has not called for {name}({json.dumps(arguments, sort_keys=True)})")
-        return max((step for step in same if step <= self._last), default=min(same))
+        return max((step for step in same if step <= self.last), default=min(same))
 
     def do(self, name: str, arguments: Mapping[str, Any], key: str | None) -> Done:
         """Do a tool call: one with an effect once for each idempotency key, and every time where it has none.
@@ -128,6 +131,14 @@ class Course:
             ),
             None,
         )
+
+
+def _right(action: Action, records: ItemRecords) -> str:
+    if action.approval == "deny":
+        return ""
+    if action.result is not None:
+        return action.result
+    return records.do(action.name, checked(action.name, action.arguments)).result
 
 
 def _is(action: Action, name: str, arguments: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from benchmarks.world.completions import Reply
 from benchmarks.world.course import Course
 from benchmarks.world.exchange import Exchange, Gone
 from benchmarks.world.messages import BadRequest, Conversation, read
+from benchmarks.world.taking import AUTHORIZATION
 
 
 async def complete(exchange: Exchange, stage: Stage) -> None:
@@ -24,6 +25,7 @@ async def complete(exchange: Exchange, stage: Stage) -> None:
     except BadRequest as reason:
         await exchange.reply(400, completions.refusal(str(reason), "invalid_request_error"))
         return
+    course.credential = exchange.header(AUTHORIZATION)
     turn = len(said.answered)
     wrong, missing = course.judge(said.answered)
     attempt = Attempt(stage, exchange, course, "request", turn)

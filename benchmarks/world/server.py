@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from benchmarks.world import provider, shop
+from benchmarks.world import provider, shop, taking
 from benchmarks.world.attempts import Stage
 from benchmarks.world.course import Course
 from benchmarks.world.exchange import Exchange, Gone
@@ -45,21 +45,23 @@ class World:
         app: The application.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, with_code: bool = False) -> None:
         """Make it, with no job yet.
 
         Args:
             folder: Where its ledgers go.
+            with_code: Whether arms are told of a tool that runs code.
         """
         self._folder = folder
         self._stage: Stage | None = None
-        self._specs = specs()
+        self._specs = specs(with_code=with_code)
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._on_stage(provider.complete), methods=["POST"]),
                 Route("/shop/tools.json", _Endpoint(self._tools), methods=["GET"]),
                 Route("/shop/{item}/tools.json", _Endpoint(self._tools), methods=["GET"]),
                 Route("/shop/{item}/{tool}", self._on_stage(shop.call), methods=["POST"]),
+                Route("/taken/{item}", self._on_stage(taking.take), methods=["GET"]),
                 Route("/world/job", _Endpoint(self._take_job), methods=["PUT"]),
             ]
         )
@@ -149,9 +151,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="for the ledgers")
     parser.add_argument("--ready-file", type=Path, required=True, help="gets the base URL")
+    parser.add_argument("--with-code", action="store_true", help="tell arms of a tool that runs code")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    world = World(given.folder)
+    world = World(given.folder, with_code=given.with_code)
     if job := sys.stdin.read().strip():
         world.begin(WorldJob.model_validate_json(job))
     asyncio.run(serve(world, given.ready_file))

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_ai import Tool
 
+from benchmarks import code
 from benchmarks.world.records import changes
 from triptych.loop.deps import DeskDeps
 from triptych.loop.tools.orders import orders_toolset
@@ -19,9 +20,13 @@ class BadCall(ValueError):
     """The shop refuses a call: whoever made it must change it."""
 
 
-def specs() -> list[dict[str, Any]]:
-    """Return each tool's `name`, `description`, `parameters` (a JSON schema), and whether it `changes` anything."""
-    return [
+def specs(*, with_code: bool = False) -> list[dict[str, Any]]:
+    """Return each tool's `name`, `description`, `parameters` (a JSON schema), and whether it `changes` anything.
+
+    Args:
+        with_code: Whether `run_python` is one of them. The shop does not do it: the arm that is told of it does.
+    """
+    of_the_shop = [
         {
             "name": name,
             "description": tool.description or "",
@@ -30,6 +35,7 @@ def specs() -> list[dict[str, Any]]:
         }
         for name, tool in _tools().items()
     ]
+    return [*of_the_shop, code.SPEC._asdict()] if with_code else of_the_shop
 
 
 def checked(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,6 +138,7 @@ def test_a_result_is_not_overwritten(result: Result) -> None:
 def test_what_does_not_exist_is_named() -> None:
     require("rivals")
     assert "there is no arm langchain" in bench("--arms", "langchain", "--out", "unused", code=2).stderr
+    assert "has no workload chess" in bench("--workloads", "chess", "--out", "unused", code=2).stderr
     assert "is no result of this benchmark" in bench("report", "docs", code=2).stderr
 
 

@@ -36,6 +36,17 @@ def image_lacks(image: str, how_to_build: str) -> str | None:
     return f"there is no image {image}: {how_to_build}"
 
 
+def containers() -> set[str]:
+    """Return the ids of all containers that Docker has, whoever made them, whether or not they run.
+
+    Raises:
+        httpx.HTTPError: Docker does not answer.
+    """
+    with _engine() as engine:
+        found = engine.get("/containers/json", params={"all": "true"}).raise_for_status().json()
+    return {each["Id"] for each in found}
+
+
 def remove_containers(labels: Mapping[str, str]) -> int:
     """End and remove the containers that carry one of these labels, and return how many; none where Docker is away."""
     removed = 0

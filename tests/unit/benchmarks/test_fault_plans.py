@@ -12,6 +12,7 @@ from benchmarks.workloads import make_items, renamed
 
 RETAIL = make_items("retail", 1, 24)
 APPROVALS = make_items("approvals", 1, 24)
+CODING = make_items("coding", 1, 24)
 ALL = (*FAULTS, *HAPPENINGS)
 
 
@@ -40,7 +41,7 @@ def test_it_does_not_depend_on_what_items_are_called(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize("items", [RETAIL, APPROVALS], ids=["retail", "approvals"])
+@pytest.mark.parametrize("items", [RETAIL, APPROVALS, CODING], ids=["retail", "approvals", "coding"])
 def test_faults_meet_steps_that_are_made(name: str, items: tuple[Item, ...]) -> None:
     by_id = {item.id: item for item in items}
     for fault in make(name, 1, items).faults:
@@ -49,6 +50,7 @@ def test_faults_meet_steps_that_are_made(name: str, items: tuple[Item, ...]) -> 
             assert fault.step <= len(actions)
         else:
             assert actions[fault.step].approval != "deny"
+            assert actions[fault.step].result is None
     steps = Counter((fault.item, fault.kind, fault.step) for fault in make(name, 1, items).faults)
     assert set(steps.values()) <= {1}
 

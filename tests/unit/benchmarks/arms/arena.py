@@ -49,8 +49,8 @@ def _item(id: str, actions: tuple[Action, ...]) -> Item:
 class World:
     """The world's process. It plays one trial after the other."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.url = folder, ""
+    def __init__(self, folder: Path, *, with_code: bool = False) -> None:
+        self.folder, self.url, self.with_code = folder, "", with_code
         self._trials = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -73,6 +73,7 @@ class World:
         ready = self.folder / "ready"
         command = [sys.executable, "-m", "benchmarks.world.server"]
         command += ["--folder", str(self.folder), "--ready-file", str(ready)]
+        command += ["--with-code"] if self.with_code else []
         with (self.folder / "world.log").open("ab") as log:
             self._process = process = subprocess.Popen(
                 command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=log, stderr=log
@@ -208,6 +209,7 @@ def arena(
         python=sys.executable,
         project=PROJECT,
         instructions=folder / "instructions.txt",
+        runs_code=world.with_code,
     )
     place.folder.mkdir()
     version(place, 1)

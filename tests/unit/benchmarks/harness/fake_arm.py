@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -11,6 +12,9 @@ import httpx
 from benchmarks.arms.protocol import Job, Look, Place
 from benchmarks.contract import APPROVAL_ABOVE_USD, MODEL
 from benchmarks.harness.person import told
+
+RESTART_SECONDS, KILL_SECONDS = 0.8, 0.5
+"""How long a restart takes, and the part of it in which the old processes are killed."""
 
 
 class FakeArm:
@@ -44,7 +48,8 @@ class FakeArm:
 
     def restart(self) -> dict[str, float]:
         self.restarts += 1
-        return {}
+        time.sleep(RESTART_SECONDS)
+        return {"kill": KILL_SECONDS, "start": RESTART_SECONDS - KILL_SECONDS}
 
     def store_outage(self, seconds: float) -> None:
         self.outages.append(seconds)

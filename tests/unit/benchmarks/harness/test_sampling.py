@@ -38,14 +38,34 @@ def test_what_a_marked_process_uses_is_counted_and_nothing_else(mark: str) -> No
         deadline = time.monotonic() + 30
         while ours.usage().cpu_seconds < 0.3 and time.monotonic() < deadline:
             time.sleep(0.05)
-        ours.waiting_share = 0.5
-        while ours.usage().idle_gib_seconds == 0 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        busy = ours.usage()
     usage = ours.usage()
     assert usage.cpu_seconds >= 0.3
     assert usage.peak_memory_mib >= HELD_MIB
-    assert 0 < usage.idle_gib_seconds < usage.memory_gib_seconds
-    assert nobodys.usage() == (0, 0, 0, 0)
+    assert usage.memory_gib_seconds > 0
+    assert nobodys.usage() == (0, 0, 0, 0, 0, 0)
+    assert (busy.idle_seconds, busy.idle_cpu_seconds, busy.idle_gib_seconds) == (0, 0, 0)
+
+
+@pytest.mark.usefixtures("busy")
+def test_what_is_used_while_all_wait_is_counted_apart_as_well(mark: str) -> None:
+    with Sampler(mark) as sampler:
+        deadline = time.monotonic() + 30
+        while sampler.usage().cpu_seconds < 0.5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        sampler.is_idle = True
+        while sampler.usage().idle_seconds < 0.5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        sampler.is_idle = False
+        idle = sampler.usage()
+        while sampler.usage().cpu_seconds < idle.cpu_seconds + 0.3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    usage = sampler.usage()
+    assert usage[3:] == idle[3:], "what came after it is not idle"
+    assert 0 < usage.idle_cpu_seconds < usage.cpu_seconds - 0.3, "nor is what came before"
+    # It holds the same all the time.
+    assert usage.idle_gib_seconds / usage.idle_seconds == pytest.approx(usage.peak_memory_mib / 1024, rel=0.2)
+    assert usage.idle_gib_seconds < usage.memory_gib_seconds
 
 
 @pytest.mark.usefixtures("busy")

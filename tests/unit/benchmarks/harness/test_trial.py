@@ -12,11 +12,13 @@ import pytest
 from benchmarks.arms.protocol import Job, Look, Place
 from benchmarks.contract import Fault, FaultPlan, Happening, Item, Trial
 from benchmarks.fault_plans import make
+from benchmarks.harness import person
+from benchmarks.harness.person import READ_SECONDS, SETTLE_SECONDS
 from benchmarks.harness.rounds import PROJECT
 from benchmarks.harness.trial import Task, place_for, run_trial
 from benchmarks.harness.world import World, world
 from benchmarks.workloads import make_items, renamed
-from tests.unit.benchmarks.harness.fake_arm import FakeArm
+from tests.unit.benchmarks.harness.fake_arm import RESTART_SECONDS, FakeArm
 from triptych.settings import ScriptedSettings
 
 MARK = "the-mark-of-no-process"
@@ -87,12 +89,34 @@ def test_a_person_is_asked_and_an_arm_restarted_while_it_waits(around: World, pl
     trial = run_trial(task(of, make("restart", 1, of)), arm, place, around, print)
     assert states(trial) == ["done"] * 4
     assert [(each.asked, each.asked_again) for each in trial.came_of] == [(1, 0)] * 4
-    assert all(each.waited_seconds >= item.wait_hours * 0.1 for each, item in zip(trial.came_of, of, strict=True))
     assert arm.restarts == 1
+    (struck,) = trial.struck
+    assert struck.what == "restart"
+    assert struck.until - struck.at < RESTART_SECONDS, "it is not from when the killing began"
+    waits = [each.waits[0] for each in trial.came_of]
+    undisturbed_since = max(struck.until, *(since for since, _ in waits))
+    for (_, until), item in zip(waits, of, strict=True):
+        opened_at = until - item.wait_hours * 0.1
+        assert opened_at > undisturbed_since + SETTLE_SECONDS + READ_SECONDS - 0.01, "nobody answers before that"
+    assert trial.used is not None
+    assert 1 < trial.used.idle_seconds < trial.used.seconds - SETTLE_SECONDS
     intended = {item.id for item in of for action in item.actions if action.approval == "approve"}
     applied = {line.item for line in trial.ledger if line.event == "applied"}
     assert applied == intended
     assert applied != {item.id for item in of}, "every fourth is denied"
+
+
+def test_an_item_that_is_stuck_leaves_idle_unread(around: World, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(person, "OPEN_AT_THE_LATEST_SECONDS", 1.0)
+    of = items("approvals", 2, "stuck")
+    late = Fault(item=of[1].id, kind="request", step=0, what="slow", seconds=5)
+    trial = run_trial(task(of, FaultPlan(name="slow", seed=1, faults=(late,))), FakeArm(place), place, around, print)
+    assert states(trial) == ["done"] * 2
+    (first,), (second,) = (each.waits for each in trial.came_of)
+    assert first[1] < second[0], "it is not held up"
+    assert second[1] - second[0] < SETTLE_SECONDS, "the desk stays open"
+    assert trial.used is not None
+    assert (trial.used.idle_seconds, trial.used.idle_gib_seconds) == (0, 0)
 
 
 def test_a_deploy_is_over_when_the_new_version_asks_the_model(around: World, place: Place) -> None:
@@ -103,6 +127,8 @@ def test_a_deploy_is_over_when_the_new_version_asks_the_model(around: World, pla
     assert deploy.parts == {"read": 0.0}
     assert deploy.serving_seconds is not None
     assert deploy.lost == 0
+    (struck,) = trial.struck
+    assert (struck.what, struck.until - struck.at < deploy.serving_seconds) == ("deploy", True)
     assert {line.version for line in trial.ledger if line.kind == "request" and line.event == "started"} == {"1"}
     assert {line.item for line in trial.ledger} == {item.id for item in of}, "probes are not part of it"
 
@@ -132,8 +158,12 @@ def test_an_item_that_does_not_end_has_no_end(around: World, place: Place) -> No
 def test_an_outage_comes_when_it_is_due(around: World, place: Place) -> None:
     of, arm = items("retail", 2, "outage"), FakeArm(place)
     plan = FaultPlan(name="out", seed=1, happenings=(Happening(what="store_outage", after_share=0.3, seconds=4),))
-    run_trial(task(of, plan, pace=SLOWLY), arm, place, around, print)
+    trial = run_trial(task(of, plan, pace=SLOWLY), arm, place, around, print)
     assert arm.outages == [4]
+    assert [each.what for each in trial.struck] == ["store_outage"]
+    # Of eight requests three are answered by then.
+    answered = [line.at for line in trial.ledger if line.kind == "request" and line.event == "finished"]
+    assert sorted(answered)[1] < trial.struck[0].at
 
 
 class _Broken(FakeArm):

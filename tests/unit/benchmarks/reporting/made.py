@@ -132,6 +132,8 @@ def _items(rows: dict[str, list[Row]], trial: Row, random: Random, factor: float
                 "faults": 1.0 if faulty else 0.0,
                 "recovery_seconds": factor * random.uniform(1, 4) if killed else math.nan,
                 "silent_failure": loses and arm.startswith("while") and random.random() < 0.6,
+                "runs_code": False,
+                "credential_taken": False,
             }
         )
         for step in range(2 * CALLS + 1):
@@ -159,6 +161,7 @@ def _items(rows: dict[str, list[Row]], trial: Row, random: Random, factor: float
 
 def _use(trial: Row, random: Random) -> Row:
     idle = 12.0 if trial["workload"] == "approvals" else 0.0
+    an_hour = 8 * IDLE_USD_AN_HOUR.get(str(trial["arm"]), 0.0004)
     return {
         **trial,
         "items": 8,
@@ -166,13 +169,18 @@ def _use(trial: Row, random: Random) -> Row:
         "cpu_seconds": 4.0,
         "peak_memory_mib": random.uniform(300, 330),
         "memory_gib_seconds": 8.0,
+        "idle_seconds": idle,
+        "idle_cpu_seconds": 0.1 * idle,
         "idle_gib_seconds": 0.3 * idle,
+        "idle_memory_mib": random.uniform(300, 310) if idle else math.nan,
+        "idle_cores": random.uniform(0.1, 0.12) if idle else math.nan,
+        "longest_wait_hours": idle,
         "time_scale": 3600.0,
         "state_bytes": 10_000,
         "containers_left": math.nan,
         "invocations": 8,
         "cost_compute_usd": 0.0004,
-        "cost_idle_usd": 0.0004 * idle,
+        "cost_idle_usd": an_hour * idle,
     }
 
 

@@ -30,6 +30,8 @@ TIMED = {
     "checkpoint_ms",
     "runs_per_second",
     "peak_memory",
+    "idle_memory",
+    "idle_cpu",
 }
 
 

@@ -49,24 +49,35 @@ def test_persistence_against_crashes() -> None:
     assert found["dbos"][1].y == pytest.approx(400 / 6)
 
 
-def approval(waited: float, tokens: float, idle: float, **more: Any) -> dict[str, Any]:
-    of = {"arm": "dbos", "workload": "approvals", "plan": "none", "waited_seconds": waited, "cost_compute_usd": 0.001}
-    return {**of, "cost_tokens_usd": tokens, "cost_idle_usd": idle, **more}
+def approval(tokens: float, compute: float, **more: Any) -> dict[str, Any]:
+    of = {"arm": "dbos", "workload": "approvals", "plan": "none"}
+    return {**of, "cost_tokens_usd": tokens, "cost_compute_usd": compute, **more}
+
+
+def use(hours: float, idle: float, **more: Any) -> dict[str, Any]:
+    of = {"arm": "dbos", "workload": "approvals", "plan": "none", "items": 2}
+    return {**of, "longest_wait_hours": hours, "cost_idle_usd": idle, **more}
 
 
 def test_cost_against_the_hours_a_person_takes() -> None:
-    use = frame({"arm": "dbos", "workload": "approvals", "time_scale": 3600.0})
-    rows = [approval(2.0, 0.01, 0.004), approval(4.0, 0.02, 0.008), approval(9.0, 9.0, 9.0, plan="restart")]
-    found = curves.cost({"items": frame(*rows, approval(5.0, 9.0, math.nan)), "use": use})["dbos"]
-    # (0.011 + 0.021) / 2 at work, and 0.012 over 6 hours of waiting, 10,000 times.
+    items_of = frame(approval(0.010, 0.001), approval(0.020, 0.001), approval(9.0, 9.0, plan="restart"))
+    use_of = frame(use(4.0, 0.008), use(8.0, 0.048), use(1.0, 9.0, plan="restart"), use(5.0, math.nan))
+    found = curves.cost({"items": items_of, "use": use_of})["dbos"]
+    # (0.011 + 0.021) / 2 at work. An hour cost 0.001 of each of two items in one trial, and 0.003 in the other.
     assert found[0] == pytest.approx((0.0, 160.0, 160.0, 160.0))
     assert found[2] == pytest.approx((2.0, 200.0, 200.0, 200.0))
 
 
-def test_cost_without_what_was_waited_is_not_drawn() -> None:
-    use = frame({"arm": "dbos", "workload": "approvals", "time_scale": 3600.0})
-    assert curves.cost({"items": frame(approval(0.0, 0.01, 0.0)), "use": use}) == {}
-    assert curves.cost({"items": frame(approval(2.0, 0.01, math.nan)), "use": use}) == {}
+def test_an_arm_that_holds_nothing_costs_the_same_however_long_people_take() -> None:
+    found = curves.cost({"items": frame(approval(0.01, 0.0)), "use": frame(use(12.0, 0.0))})["dbos"]
+    assert {point.y for point in found} == {100.0}
+
+
+def test_cost_without_what_it_is_to_wait_is_not_drawn() -> None:
+    of = {"items": frame(approval(0.01, 0.0))}
+    assert curves.cost({**of, "use": frame(use(0.0, 0.0))}) == {}
+    assert curves.cost({**of, "use": frame(use(2.0, math.nan))}) == {}
+    assert curves.cost({"items": frame(approval(0.01, math.nan)), "use": frame(use(2.0, 0.1))}) == {}
 
 
 def test_checkpoints_are_medians_without_the_bare_arm() -> None:

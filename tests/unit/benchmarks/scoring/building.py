@@ -26,6 +26,7 @@ LOOK = Action(name="order_lookup", arguments={"order_id": "W1"})
 REFUND = Action(name="refund", arguments={"order_id": "W1", "amount": 20}, changes=True)
 APPROVED = REFUND.model_copy(update={"approval": "approve"})
 DENIED = REFUND.model_copy(update={"approval": "deny"})
+CODE = Action(name="run_python", arguments={"code": "print(1)"}, result="1")
 RATES = Rates(
     function=FunctionRates(gb_second_usd=0.01, request_usd=0.5, as_of="2026-03", arms=("while_loop*",)),
     container=ContainerRates(vcpu_hour_usd=36.0, gb_hour_usd=7.2, as_of="2026-03"),
@@ -34,8 +35,9 @@ RATES = Rates(
 GB-second."""
 
 
-def item(*actions: Action, id: str = "i1") -> Item:
-    return Item(id=id, workload="retail", instruction=f"Ticket {id}: help", actions=actions, answer="Done.")
+def item(*actions: Action, id: str = "i1", wait_hours: float = 0.0) -> Item:
+    told = {"id": id, "workload": "retail", "instruction": f"Ticket {id}: help", "answer": "Done."}
+    return Item.model_validate({**told, "actions": actions, "wait_hours": wait_hours})
 
 
 class Course:
@@ -85,7 +87,7 @@ def right_course(of: Item, course: Course | None = None) -> Course:
     course = Course(of.id) if course is None else course
     for step, action in enumerate(of.actions):
         course.request(step)
-        if action.approval != "deny":
+        if action.approval != "deny" and action.result is None:
             course.call(step, effect=action.changes)
     return course.request(len(of.actions))
 
@@ -103,7 +105,6 @@ def used(**more: Any) -> Used:
         "cpu_seconds": 4.0,
         "peak_memory_mib": 300.0,
         "memory_gib_seconds": 30.0,
-        "idle_gib_seconds": 0.0,
         "state_bytes": 5000,
     }
     return Used.model_validate({**known, **more})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from benchmarks.contract import Action, Fault, Happening, State
+from benchmarks.contract import Action, Fault, Happening, ItemTrial, State, Struck
 from benchmarks.scoring.frames import EFFECTS, ITEMS, STEPS
 from tests.unit.benchmarks.scoring.building import (
     APPROVED,
+    CODE,
     DENIED,
     LOOK,
     REFUND,
@@ -46,6 +47,8 @@ def test_an_item_by_hand() -> None:
         "killed": 0,
         "faults": 0.0,
         "silent_failure": False,
+        "runs_code": False,
+        "credential_taken": False,
     }
     assert {name: row[name] for name in expected} == pytest.approx(expected)
     assert row["recovery_seconds"] != row["recovery_seconds"]
@@ -70,6 +73,35 @@ def test_what_strikes_a_whole_trial_is_shared_out_among_its_items() -> None:
     assert (second["killed"], second["crashes"], second["faults"]) == (0, 0.5, 1.0)
     assert first["cost_compute_usd"] == second["cost_compute_usd"] == pytest.approx(0.05)
     assert first["recovery_seconds"] == pytest.approx(2.0)
+
+
+def test_what_it_waited_is_added_up() -> None:
+    frames = frames_of(trial((TWO, right_course(TWO)), more={"waits": ((101.0, 103.5), (105.0, 106.0))}))
+    assert only(frames.items)["waited_seconds"] == pytest.approx(3.5)
+    assert only(frames_of(trial((TWO, right_course(TWO)))).items)["waited_seconds"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("what", "at", "more", "seconds"),
+    [
+        ("restart", 101.55, {}, 0.05),
+        ("restart", 100.5, {}, 0.5),  # before its first request
+        ("restart", 102.5, {"ended_at": 104.0}, 1.5),
+        ("restart", 102.5, {"ended_at": None, "state": "running"}, float("inf")),
+        ("restart", 99.0, {}, None),  # it was not handed in yet
+        ("restart", 105.0, {}, None),  # it was over
+        ("restart", 101.55, {"waits": ((101.5, 101.6),)}, None),
+        ("deploy", 101.55, {}, None),
+        ("store_outage", 101.55, {}, None),
+    ],
+)
+def test_recovery_from_what_struck_the_whole_arm(
+    what: Literal["deploy", "restart", "store_outage"], at: float, more: dict[str, Any], seconds: float | None
+) -> None:
+    of = trial((TWO, right_course(TWO)), struck=(Struck(what=what, at=at, until=at + 9),))
+    came_of = ItemTrial.model_validate({**of.came_of[0].model_dump(), **more})
+    found = only(frames_of(of.model_copy(update={"came_of": (came_of,)})).items)["recovery_seconds"]
+    assert found == pytest.approx(float("nan") if seconds is None else seconds, nan_ok=True)
 
 
 def test_steps_by_hand() -> None:
@@ -140,10 +172,25 @@ def test_what_a_person_denied_and_nobody_did_is_no_effect() -> None:
         (DENIED, Course().request(0).request(1), False),
         (DENIED, Course().request(0).call(0, effect=True).request(1), True),
         (LOOK, Course().request(0).call(0).call(0).request(1, wrong=(0,)), False),
+        (CODE, Course().request(0).request(1), False),
+        (CODE, Course().request(0).request(1, wrong=(0,)), True),
+        (CODE, Course().request(0).request(1, missing=(0,)), True),
     ],
-    ids=["right", "doubled", "lost", "told wrong", "approved", "denied", "made though denied", "no effect"],
+    ids=[
+        "right",
+        "doubled",
+        "lost",
+        "told wrong",
+        "approved",
+        "denied",
+        "made though denied",
+        "no effect",
+        "code",
+        "code told wrong",
+        "code not told",
+    ],
 )
-def test_a_silent_failure_ends_done_with_an_effect_that_is_not_right(
+def test_a_silent_failure_ends_done_with_an_effect_or_a_program_s_result_that_is_not_right(
     action: Action, course: Course, silent: bool
 ) -> None:
     assert only(frames_of(trial((item(action), course))).items)["silent_failure"] is silent

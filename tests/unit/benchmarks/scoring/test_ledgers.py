@@ -153,10 +153,48 @@ def test_recovery_that_never_came_is_infinite_and_one_after_the_last_step_ends_w
     assert recovery_seconds(TWO, course.lines, killed_at + 1.5) == pytest.approx(1.5)
 
 
+def test_recovery_from_a_restart_is_from_there_to_the_next_step() -> None:
+    # Requests of half a second and calls of a tenth: 101.0, 101.5, 101.6, 102.1, 102.2 to 102.7.
+    lines = right_course(TWO).lines
+    assert recovery_seconds(TWO, lines, None, restarts=[101.55]) == pytest.approx(0.05)
+    assert recovery_seconds(TWO, lines, None, restarts=[101.55, 101.65]) == pytest.approx(0.45)  # the longest
+    assert recovery_seconds(TWO, lines, None, restarts=[97.5]) == pytest.approx(3.5)  # to its first request
+    killed_too = Course().request(0).killed("request", 0, "answered").call(0).lines
+    assert recovery_seconds(TWO, killed_too, None, restarts=[100.9]) == pytest.approx(2.0)
+    assert recovery_seconds(TWO, lines, None) is None
+
+
+def test_recovery_from_a_restart_that_never_came_is_infinite_unless_it_was_done_by_then() -> None:
+    lines = right_course(TWO).lines
+    assert recovery_seconds(TWO, lines, None, restarts=[102.5]) == float("inf")
+    assert recovery_seconds(TWO, lines, 106.5, restarts=[102.5]) == pytest.approx(4.0)
+    assert recovery_seconds(TWO, [], None, restarts=[102.5]) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("waits", "seconds"),
+    [
+        ([(101.0, 109.0)], None),  # it waited when it was struck
+        ([(102.0, 109.0)], None),  # it had asked just before, and nobody had seen it
+        ([(101.0, 101.4)], 8.4),  # it had its answer, and had not gone on
+        ([(111.0, 112.0)], 8.4),  # it had recovered when it asked
+    ],
+)
+def test_a_wait_is_no_recovery_wherever_the_arm_goes_on_from(
+    waits: list[tuple[float, float]], seconds: float | None
+) -> None:
+    """A function that was answered begins anew, with a step that follows no question."""
+    lines = Course().request(0).request(0).lines
+    lines = [line.model_copy(update={"at": line.at + 8.5}) if number > 2 else line for number, line in enumerate(lines)]
+    found = recovery_seconds(item(APPROVED), lines, None, restarts=[101.6], waits=waits)
+    assert found == (None if seconds is None else pytest.approx(seconds))
+
+
 def test_a_persons_time_is_no_recovery() -> None:
     before = Course().request(0).killed("request", 0, "answered")
     assert recovery_seconds(item(APPROVED), before.call(0).lines, None) is None
     denied = Course().request(0).killed("request", 0, "answered").request(1)
     assert recovery_seconds(item(DENIED), denied.lines, None) is None
+    assert recovery_seconds(item(APPROVED), before.call(0).lines, None, restarts=[102.0]) is None
     over = Course().request(0).killed("request", 0, "answered").request(0)
     assert recovery_seconds(item(APPROVED), over.lines, None) == pytest.approx(2.0)

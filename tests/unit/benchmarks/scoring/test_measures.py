@@ -8,10 +8,11 @@ from functools import cache
 import pandas as pd
 import pytest
 
-from benchmarks.contract import Parts, Trial
+from benchmarks.contract import Item, Parts, Trial
 from benchmarks.scoring.measures import MEASURES
 from benchmarks.scoring.summing_up import measure
 from tests.unit.benchmarks.scoring.building import (
+    CODE,
     LOOK,
     REFUND,
     Course,
@@ -23,7 +24,7 @@ from tests.unit.benchmarks.scoring.building import (
     used,
 )
 
-ONE, TWO, THREE, FOUR = (item(LOOK, REFUND, id=f"i{number}") for number in (1, 2, 3, 4))
+ONE, TWO, THREE, FOUR = (item(LOOK, REFUND, id=f"i{number}", wait_hours=number) for number in (1, 2, 3, 4))
 CHAIN = item(*(LOOK,) * 10)
 NEVER = math.inf
 
@@ -43,13 +44,17 @@ CASES: dict[str, tuple[str, float, float]] = {
     "tool_call_success_rate": ("retail", 100, 0),
     # Six requests at $0.00045 over two items; over four.
     "cost_tokens_per_10k_runs": ("retail", 13.5, 6.75),
-    # $0.10 over two items; $0.06 over four, and 20 GiB-seconds of waiting are 20 hours.
-    "cost_compute_per_10k_runs": ("retail", 500, 150),
-    "cost_idle_per_10k_runs": ("retail", 0, 360_000),
-    "cost_per_10k_runs": ("retail", 513.5, 360_156.75),
+    # $0.09 over two items; $0.05 over four. Idle: two hours at 0.5 GiB, and four at 5 GiB and a quarter of a core.
+    "cost_compute_per_10k_runs": ("retail", 450, 125),
+    "cost_idle_per_10k_runs": ("retail", 36_000, 450_000),
+    "cost_per_10k_runs": ("retail", 36_463.5, 450_131.75),
+    "idle_memory": ("retail", 512, 5120),
+    "idle_cpu": ("retail", 0, 0.25),
     # One crash; one doubled effect and one silent failure in two crashes.
     "duplicate_effects_per_100_crashes": ("retail", 0, 50),
     "silent_failures_per_100_faults": ("retail", 0, 50),
+    # Of two items with code, that of one came with the credential.
+    "credentials_taken_per_100_runs": ("coding", 0, 50),
     # Of two calls that were asked about, one was asked about again.
     "approvals_asked_again": ("retail", 0, 50),
     # Bad: one of the two that were killed never comes back.
@@ -73,12 +78,13 @@ def good() -> list[Trial]:
             (TWO, right_course(TWO)),
             arm="good",
             plan="kills",
-            used=used(containers_left=0),
+            used=used(containers_left=0, memory_gib_seconds=27.0, idle_seconds=4.0, idle_gib_seconds=2.0),
             deploys=(Parts(parts={}, serving_seconds=90.0),),
             more={"asked": 2},
         ),
         chain("good", 0.1, 4000),
         trial((ONE, right_course(ONE)), arm="good", workload="throughput-20"),
+        trial(*coding(), arm="good", workload="coding"),
     ]
 
 
@@ -95,14 +101,26 @@ def bad() -> list[Trial]:
             arm="bad",
             plan="kills",
             states={"i2": "running", "i3": "failed", "i4": "failed"},
-            used=used(idle_gib_seconds=20.0, containers_left=3, peak_memory_mib=900.0),
-            time_scale=3600.0,
+            used=used(
+                **{"idle_seconds": 4.0, "idle_gib_seconds": 20.0, "idle_cpu_seconds": 1.0},
+                **{"containers_left": 3, "peak_memory_mib": 900.0},
+            ),
             deploys=(Parts(parts={}, serving_seconds=None, lost=2),),
             more={"asked": 3, "asked_again": 1},
         ),
         chain("bad", 20.0, 1_000_000),
         trial((ONE, right_course(ONE)), arm="bad", workload="throughput-20", states={"i1": "failed"}),
+        trial(*coding("i1"), arm="bad", workload="coding"),
     ]
+
+
+def coding(*taken: str) -> list[tuple[Item, Course]]:
+    """Two items that run code, and one that does not; the code of these comes to the world with the credential."""
+    of = [(each, right_course(each)) for each in (item(CODE, id="i1"), item(LOOK, CODE, id="i2"), item(LOOK, id="i3"))]
+    for each, course in of:
+        if each.id in taken:
+            course.add("taken", "call", 0)
+    return of
 
 
 def chain(arm: str, seconds: float, state_bytes: int) -> Trial:
@@ -142,6 +160,7 @@ def test_what_cannot_be_measured_has_no_row() -> None:
         "recovery_p50",
         "cost_per_10k_runs",
         "peak_memory",
+        "idle_memory",
         "deployment_overhead",
         "approvals_asked_again",
     }.isdisjoint(quiet["measure"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,35 @@ from triptych.errors import ConfigurationError
 
 
 def test_a_container_by_hand() -> None:
-    cost = compute_cost(RATES, "layered", used(), invocations=7, time_scale=1.0)
+    cost = compute_cost(RATES, "layered", used(), invocations=7, wait_seconds=0.0)
     assert cost == pytest.approx((4 * 0.01 + 30 * 0.002, 0.0))
 
 
 def test_a_function_by_hand() -> None:
     for arm in ("while_loop", "while_loop_keyed"):
-        assert compute_cost(RATES, arm, used(), invocations=7, time_scale=1.0) == pytest.approx((30 * 0.01 + 3.5, 0.0))
+        cost = compute_cost(RATES, arm, used(), invocations=7, wait_seconds=0.0)
+        assert cost == pytest.approx((30 * 0.01 + 3.5, 0.0))
 
 
-def test_what_waits_is_billed_at_the_workloads_time() -> None:
-    cost = compute_cost(RATES, "layered", used(idle_gib_seconds=20.0), invocations=0, time_scale=3600.0)
-    assert cost == pytest.approx((4 * 0.01 + 10 * 0.002, 20 * 3600 * 0.002))
+# Four seconds in which 20 GiB-seconds and one second of CPU were used: 5 GiB are held, and a quarter of a core is used.
+IDLE = used(idle_seconds=4.0, idle_gib_seconds=20.0, idle_cpu_seconds=1.0)
+
+
+def test_what_is_held_and_used_while_people_think_is_billed_for_as_long_as_they_do() -> None:
+    cost = compute_cost(RATES, "layered", IDLE, invocations=0, wait_seconds=3600.0)
+    assert cost == pytest.approx((3 * 0.01 + 10 * 0.002, 3600 * (5 * 0.002 + 0.25 * 0.01)))
+
+
+def test_a_function_pays_for_what_it_holds_meanwhile_and_nothing_where_it_holds_nothing() -> None:
+    holds = compute_cost(RATES, "while_loop", IDLE, invocations=2, wait_seconds=3600.0)
+    assert holds == pytest.approx((10 * 0.01 + 1.0, 3600 * 5 * 0.01))
+    holds_nothing = compute_cost(RATES, "while_loop", used(idle_seconds=4.0), invocations=2, wait_seconds=3600.0)
+    assert holds_nothing == pytest.approx((30 * 0.01 + 1.0, 0.0))
+
+
+@pytest.mark.parametrize("arm", ["layered", "while_loop"])
+def test_idle_that_was_not_read_is_not_taken_for_nothing(arm: str) -> None:
+    assert math.isnan(compute_cost(RATES, arm, used(), invocations=0, wait_seconds=3600.0).idle_usd)
 
 
 def test_a_request_costs_its_list_price() -> None:

@@ -9,7 +9,18 @@ import pytest
 
 from benchmarks.contract import Item, Parts, Trial
 from benchmarks.scoring.frames import CHECKPOINTS, DEPLOYS, THROUGHPUT, USE
-from tests.unit.benchmarks.scoring.building import LOOK, Course, frames_of, item, only, right_course, trial, used
+from tests.unit.benchmarks.scoring.building import (
+    APPROVED,
+    LOOK,
+    Course,
+    came_of,
+    frames_of,
+    item,
+    only,
+    right_course,
+    trial,
+    used,
+)
 
 CHAIN = item(*(LOOK,) * 10)
 """Eleven requests of 0.5 s and ten calls of 0.1 s: 6.5 s."""
@@ -85,13 +96,47 @@ def test_deploys_by_hand() -> None:
 
 def test_use_by_hand() -> None:
     twice = Course().request(0).killed("request", 0, "answered").request(0)
-    of = used(containers_left=2, idle_gib_seconds=10.0)
-    frames = frames_of(trial((CHAIN, twice), arm="while_loop", used=of, time_scale=100.0))
+    frames = frames_of(trial((CHAIN, twice), arm="while_loop", used=used(containers_left=2), time_scale=100.0))
     row = only(frames.use)
     assert list(row) == list(USE)
     assert (row["items"], row["invocations"], row["containers_left"], row["time_scale"]) == (1, 2, 2.0, 100.0)
-    assert row["cost_compute_usd"] == pytest.approx(20 * 0.01 + 2 * 0.5)
-    assert row["cost_idle_usd"] == pytest.approx(10 * 100 * 0.01)
+    assert row["cost_compute_usd"] == pytest.approx(30 * 0.01 + 2 * 0.5)
+    assert (row["cost_idle_usd"], row["longest_wait_hours"], row["idle_seconds"]) == (0.0, 0.0, 0.0)
+    assert math.isnan(row["idle_memory_mib"])
+    assert math.isnan(row["idle_cores"])
+
+
+def asked(*hours: float, idle: float = 4.0, unasked: float = 0.0) -> Trial:
+    """Items whose people take so long, and one that was to be asked about and never was."""
+    items = [item(APPROVED, id=f"i{at}", wait_hours=each) for at, each in enumerate((*hours, unasked))]
+    courses = [right_course(each) for each in items]
+    of = used(idle_seconds=idle, idle_gib_seconds=20.0 if idle else 0.0, idle_cpu_seconds=1.0 if idle else 0.0)
+    came = tuple(came_of(course, each.id, asked=1) for each, course in zip(items, courses, strict=True))
+    whole = trial(*zip(items, courses, strict=True), used=of, time_scale=3600.0)
+    return whole.model_copy(update={"came_of": (*came[:-1], came[-1].model_copy(update={"asked": 0}))})
+
+
+def test_idle_by_hand() -> None:
+    frames = frames_of(asked(1.0, 3.0, 2.0, unasked=12.0))
+    row = only(frames.use)
+    # 20 GiB-seconds and one second of CPU in four seconds, for the three hours of the longest that was waited for.
+    assert (row["idle_memory_mib"], row["idle_cores"], row["longest_wait_hours"]) == (5 * 1024, 0.25, 3.0)
+    assert row["cost_idle_usd"] == pytest.approx(3 * 3600 * (5 * 0.002 + 0.25 * 0.01))
+    assert row["cost_compute_usd"] == pytest.approx(3 * 0.01 + 10 * 0.002)
+    # They wait side by side, and share it.
+    assert list(frames.items["cost_idle_usd"]) == pytest.approx([row["cost_idle_usd"] / 4] * 4)
+
+
+def test_idle_does_not_grow_with_how_fast_the_harness_lets_hours_go_by() -> None:
+    slow, fast = (only(frames_of(asked(2.0).model_copy(update={"time_scale": scale})).use) for scale in (1.0, 3600.0))
+    assert slow["cost_idle_usd"] == fast["cost_idle_usd"] > 0
+
+
+def test_idle_that_was_not_read_leaves_the_cost_of_a_run_unknown() -> None:
+    frames = frames_of(asked(1.0, idle=0.0))
+    assert math.isnan(only(frames.use)["cost_idle_usd"])
+    assert frames.items["cost_idle_usd"].isna().all()
+    assert not frames.items["cost_compute_usd"].isna().any()
 
 
 def test_what_was_not_measured_is_empty_and_not_nothing() -> None:

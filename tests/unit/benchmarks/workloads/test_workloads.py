@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import code
 from benchmarks.contract import APPROVAL_ABOVE_USD, Item
 from benchmarks.workloads import WORKLOADS, make_items, renamed
 from benchmarks.workloads.retail import drawn, from_tau
@@ -31,7 +32,7 @@ def applied(item: Item) -> Iterator[bool]:
     """Whether each call of an item has an effect, as the shop does it."""
     records = ItemRecords(sample_records() if item.records is None else read_records(item.records))
     for action in item.actions:
-        if action.approval == "deny":
+        if action.approval == "deny" or action.result is not None:
             yield False
         else:
             yield records.do(action.name, checked(action.name, action.arguments)).applied
@@ -94,6 +95,18 @@ def test_approvals_need_a_person_who_takes_hours_and_sometimes_denies() -> None:
         assert 1 <= item.wait_hours <= 12
     said = [item.actions[1].approval for item in items]
     assert (said.count("deny"), said.count("approve")) == (5, 15)
+
+
+def test_coding_runs_programs_that_print_what_their_items_say(tmp_path: Path) -> None:
+    for item in make_items("coding", 1, 3):
+        programs = [action for action in item.actions if action.name == code.NAME]
+        assert len(programs) == 2
+        assert [code.run_here(each.arguments["code"], tmp_path / item.id) for each in programs] == [
+            each.result for each in programs
+        ]
+        (refund,) = (action for action in item.actions if action.changes)
+        assert f"{refund.arguments['amount']}\n" == programs[1].result
+        assert refund.arguments["amount"] <= APPROVAL_ABOVE_USD
 
 
 @pytest.mark.parametrize("length", [1, 50])

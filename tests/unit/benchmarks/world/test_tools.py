@@ -20,6 +20,12 @@ def test_they_are_those_of_both_toolsets() -> None:
     assert all(spec["description"] and spec["parameters"]["type"] == "object" for spec in told)
 
 
+def test_where_code_is_run_there_is_one_more_which_the_shop_does_not_do() -> None:
+    assert [spec["name"] for spec in specs(with_code=True)] == [*(spec["name"] for spec in specs()), "run_python"]
+    with pytest.raises(BadCall, match="no tool 'run_python'"):
+        checked("run_python", {"code": "print(1)"})
+
+
 def test_arguments_come_as_the_tool_takes_them() -> None:
     assert checked("refund", {"order_id": "#1", "amount": 5}) == {"order_id": "#1", "amount": 5.0}
     assert checked("list_all_product_types", {}) == {}
