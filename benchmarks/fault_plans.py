@@ -10,6 +10,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from benchmarks.contract import Fault, FaultPlan, Happening, Item, Kind
@@ -91,8 +92,8 @@ def _model_errors(chance: random.Random, items: Sequence[Item]) -> Iterable[Faul
     return _refused(chance, _drawn(chance, _requests(items), MODEL_ERROR_SHARE))
 
 
-def _kills(chance: random.Random, items: Sequence[Item]) -> Iterable[Fault]:
-    return _killed(chance, _shuffled(chance, items)[: math.ceil(KILLED_SHARE * len(items))])
+def _kills(share: float, chance: random.Random, items: Sequence[Item]) -> Iterable[Fault]:
+    return _killed(chance, _shuffled(chance, items)[: math.ceil(share * len(items))])
 
 
 def _mixed(chance: random.Random, items: Sequence[Item]) -> Iterable[Fault]:
@@ -112,7 +113,8 @@ FAULTS: dict[str, Maker] = {
     "tool_errors": _tool_errors,
     "slow_tools": _slow_tools,
     "model_errors": _model_errors,
-    "kills": _kills,
+    "kills": partial(_kills, KILLED_SHARE),
+    "kills_all": partial(_kills, 1.0),
     "mixed": _mixed,
 }
 """Plans of what meets single steps.
@@ -121,7 +123,7 @@ none: nothing does. tool_errors: a third of the calls meets a 503, a timeout bef
 was done, in turns; calls with an effect and others alike. slow_tools: a third of the calls is answered late.
 model_errors: of the requests so many are answered 429 or 500, in turns. kills: of every other item the process is
 killed once, at a random request or call, as it comes in, once it is done with the answer withheld, or just after the
-answer, in turns. mixed: each item meets one fault of these, in turns.
+answer, in turns. kills_all: of every item. mixed: each item meets one fault of these, in turns.
 """
 
 HAPPENINGS: dict[str, tuple[Happening, ...]] = {

@@ -63,8 +63,8 @@ def with_workloads(profile: Profile, workloads: Sequence[str]) -> Profile:
 
 LENGTHS = (10, 50, 200)
 """Tool calls of a run whose checkpoints are measured."""
-IN_FLIGHT = (1, 20, 100)
-"""Runs under way at once where their number a second is measured."""
+IN_FLIGHT = {1: 3, 20: 40, 100: 100}
+"""Runs under way at once where their number a second is measured, and how many there are in all."""
 
 PROFILES: dict[ProfileName, Profile] = {
     "smoke": Profile(
@@ -88,13 +88,15 @@ PROFILES: dict[ProfileName, Profile] = {
             "prefect_durability",
             "dbos",
         ),
-        rounds=5,
+        rounds=3,
         specs=(
             Spec("retail", "none", 8),
             Spec("retail", "tool_errors", 8),
             Spec("retail", "slow_tools", 8),
             Spec("retail", "model_errors", 8),
             Spec("retail", "kills", 8),
+            Spec("retail", "kills_all", 8),
+            Spec("retail", "restart", 6),
             Spec("retail", "store_outage", 6),
             Spec("retail", "deploy", 4),
             Spec("approvals", "none", 6),
@@ -102,7 +104,7 @@ PROFILES: dict[ProfileName, Profile] = {
             Spec("coding", "none", 4),
             Spec("coding", "kills", 4),
             *(Spec(f"steps-{length}", "none", 1, pace=NO_DELAY) for length in LENGTHS),
-            *(Spec("throughput", "none", 2 * in_flight, NO_DELAY, in_flight, 900.0) for in_flight in IN_FLIGHT),
+            *(Spec("throughput", "none", items, NO_DELAY, at_once, 900.0) for at_once, items in IN_FLIGHT.items()),
         ),
     ),
 }
