@@ -129,6 +129,16 @@ State: TypeAlias = Literal["running", "waiting", "done", "failed", "unknown"]
 """Of an item, as its arm tells it. unknown: the arm knows nothing of it (any more)."""
 
 
+class Decision(_Frozen):
+    """What a person said about a call."""
+
+    at: float
+    """Unix time in seconds, before the arm was told."""
+    call: str
+    """As the arm told it: `name(arguments as sorted JSON)`."""
+    approve: bool
+
+
 class ItemTrial(_Frozen):
     """What became of one item in one trial, as the harness saw it from outside."""
 
@@ -142,6 +152,7 @@ class ItemTrial(_Frozen):
     """How often a person was asked about one of its calls."""
     asked_again: int = 0
     """How often about a call that had been decided before."""
+    decisions: tuple[Decision, ...] = ()
     waits: tuple[tuple[float, float], ...] = ()
     """From when to when it waited for a person, as Unix times in seconds. One not over at the end ends then."""
 
@@ -187,6 +198,8 @@ class Used(_Frozen):
     """By how much what it keeps has grown."""
     containers_left: int | None = None
     """None: no Docker in this trial."""
+    other_cpu_seconds: float | None = None
+    """What everything else on this machine used meanwhile, the world and the harness included; None: not known."""
 
 
 class Trial(_Frozen):
@@ -204,5 +217,8 @@ class Trial(_Frozen):
     ledger: tuple[LedgerLine, ...] = ()
     time_scale: float = 1.0
     """Seconds of the workload's time in a second of the harness's, for what waits for a person."""
+    arm_failure: str | None = None
+    """What the arm could not do that it was asked for: come back after a restart, say, or deploy. It counts: what had
+    not ended by then has not ended."""
     harness_failure: str | None = None
     """Why this says nothing about the arm; it is then in no measure."""

@@ -5,7 +5,16 @@ matplotlib is imported where it draws, so that two results can be compared witho
 """
 
 from benchmarks.reporting.comparison import Comparison, compare
-from benchmarks.reporting.folder import summed_up, write
+from benchmarks.reporting.folder import read_frames, summed_up, write
 from benchmarks.reporting.summary import readme_head, readme_rows, summary_markdown
 
-__all__ = ["Comparison", "compare", "readme_head", "readme_rows", "summary_markdown", "summed_up", "write"]
+__all__ = [
+    "Comparison",
+    "compare",
+    "read_frames",
+    "readme_head",
+    "readme_rows",
+    "summary_markdown",
+    "summed_up",
+    "write",
+]

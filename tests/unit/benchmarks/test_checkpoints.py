@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.checkpoints import summary
-from benchmarks.figures import PROJECT, RESULT, with_figures
+from benchmarks.figures import CHECKPOINTS, PROJECT, with_checkpoints
 
 
 def runs(*, long_seconds: float) -> pd.DataFrame:
@@ -39,10 +39,10 @@ def test_a_cost_that_grows_with_the_run_shows() -> None:
 
 
 def test_the_readme_shows_the_committed_figures() -> None:
-    readme, result = (PROJECT / "README.md").read_text(), json.loads(RESULT.read_text())
-    assert with_figures(readme, result) == readme, "run `python -m benchmarks.figures`"
+    readme, result = (PROJECT / "README.md").read_text(), json.loads((PROJECT / CHECKPOINTS).read_text())
+    assert with_checkpoints(readme, result) == readme, "run `python -m benchmarks.figures`"
     result["rows"][0]["ms_per_step_over_bare"]["median"] += 1
-    assert with_figures(readme, result) != readme
+    assert with_checkpoints(readme, result) != readme
 
 
 @pytest.mark.parametrize("suite", ["approvals", "checkpoints", "demo"])
