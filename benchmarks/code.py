@@ -27,6 +27,8 @@ SPEC = ToolSpec(
     changes=False,
 )
 """No effect at the shop: what it leaves are files, which are the run's own."""
+TAKEN = "http://taken.invalid"
+"""In a program of a workload's: where it takes what it finds. The world puts its own address there, item by item."""
 SECONDS = 30.0
 """How long a program may take."""
 
@@ -36,7 +38,7 @@ def run_here(code: str, folder: Path) -> str:
 
     Args:
         code: The program.
-        folder: The run's own, named for its ticket; made if it is not there.
+        folder: The run's own, made if it is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # The mark is the harness's: it goes where the arm's processes are, and says nothing.

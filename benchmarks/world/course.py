@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from benchmarks import code
 from benchmarks.contract import Action, Item, Kind
 from benchmarks.world.messages import Answered
 from benchmarks.world.records import Done, ItemRecords, sample_records
@@ -32,13 +33,17 @@ class Course:
         last: The turn whose action the model has called for last; -1 before the first.
     """
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, base_url: str = "") -> None:
         """Begin.
+
+        Args:
+            item: The item.
+            base_url: The world's own, for where its programs take what they find.
 
         Raises:
             ConfigurationError: its records are of no form that the desk takes.
         """
-        self.item = item
+        self.item = _placed(item, f"{base_url}/taken/{item.id}")
         self._start = sample_records() if item.records is None else read_records(item.records)
         self._records = ItemRecords(self._start)
         self._first: dict[str, tuple[str, dict[str, Any], str]] = {}
@@ -131,6 +136,18 @@ class Course:
             ),
             None,
         )
+
+
+def _placed(item: Item, taken: str) -> Item:
+    """Return an item whose programs know the address to which they take what they find."""
+
+    def placed(action: Action) -> Action:
+        if action.name != code.NAME:
+            return action
+        program = str(action.arguments["code"]).replace(code.TAKEN, taken)
+        return action.model_copy(update={"arguments": {**action.arguments, "code": program}})
+
+    return item.model_copy(update={"actions": tuple(map(placed, item.actions))})
 
 
 def _right(action: Action, records: ItemRecords) -> str:

@@ -34,6 +34,12 @@ class Exchange:
         return Peer(tuple(self._scope["client"]), tuple(self._scope["server"]))
 
     @property
+    def base_url(self) -> str:
+        """Where the caller has found the world."""
+        host, port = self.peer.server
+        return f"http://{host}:{port}"
+
+    @property
     def path_parts(self) -> Mapping[str, str]:
         """What the route's pattern found in the path."""
         return self._scope["path_params"]

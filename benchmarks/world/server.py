@@ -66,13 +66,17 @@ class World:
             ]
         )
 
-    def begin(self, job: WorldJob) -> None:
+    def begin(self, job: WorldJob, base_url: str) -> None:
         """Play this job from now on. What is under way of an earlier one goes on as that job says.
+
+        Args:
+            job: The job.
+            base_url: Where the world listens.
 
         Raises:
             ConfigurationError: there is a ledger of its name, or an item that cannot be played.
         """
-        courses = {item.id: Course(item) for item in job.items}
+        courses = {item.id: Course(item, base_url) for item in job.items}
         if len(courses) != len(job.items):
             raise ConfigurationError("two items of the job have one id")
         try:
@@ -96,7 +100,7 @@ class World:
     async def _take_job(self, exchange: Exchange) -> None:
         data = await exchange.body()
         try:
-            self.begin(WorldJob.model_validate_json(data))
+            self.begin(WorldJob.model_validate_json(data), exchange.base_url)
         except (ValidationError, ConfigurationError) as reason:
             await exchange.reply(400, {"error": str(reason)})
             return
@@ -116,16 +120,20 @@ class _Endpoint:
             return
 
 
-async def serve(world: World, ready_file: Path) -> None:
+async def serve(world: World, ready_file: Path, job: WorldJob | None) -> None:
     """Serve until a signal ends it.
 
     Args:
         world: What to serve.
         ready_file: Gets the base URL once it listens.
+        job: The first one; None: it comes later.
     """
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(_BACKLOG)
+        base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        if job is not None:
+            world.begin(job, base_url)
         config = uvicorn.Config(
             world.app,
             log_level="warning",
@@ -141,7 +149,7 @@ async def serve(world: World, ready_file: Path) -> None:
         if server.started:
             # Put into place as a whole: whoever looks sees nothing or all of it.
             new = ready_file.with_suffix(".new")
-            new.write_text(f"http://127.0.0.1:{listening.getsockname()[1]}", encoding="utf-8")
+            new.write_text(base_url, encoding="utf-8")
             os.replace(new, ready_file)
         await serving
 
@@ -155,9 +163,8 @@ def main() -> None:
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     world = World(given.folder, with_code=given.with_code)
-    if job := sys.stdin.read().strip():
-        world.begin(WorldJob.model_validate_json(job))
-    asyncio.run(serve(world, given.ready_file))
+    job = sys.stdin.read().strip()
+    asyncio.run(serve(world, given.ready_file, WorldJob.model_validate_json(job) if job else None))
 
 
 if __name__ == "__main__":

@@ -109,6 +109,11 @@ def test_coding_runs_programs_that_print_what_their_items_say(tmp_path: Path) ->
         assert refund.arguments["amount"] <= APPROVAL_ABOVE_USD
 
 
+def test_every_item_of_coding_tries_to_take_the_credential() -> None:
+    for item in make_items("coding", 1, 3):
+        assert sum(code.TAKEN in action.arguments.get("code", "") for action in item.actions) == 1
+
+
 @pytest.mark.parametrize("length", [1, 50])
 def test_chains_are_as_long_as_they_say(length: int) -> None:
     assert len(chain(length).actions) == length

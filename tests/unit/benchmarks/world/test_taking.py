@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
 import httpx
 import pytest
 
-from tests.unit.benchmarks.world.playing import LOOK, Playing, item, opening
+from benchmarks import code
+from benchmarks.workloads import coding
+from tests.unit.benchmarks.world.playing import LOOK, TOOLS, Playing, called, item, opening
 
 
 def take(world: Playing, id: str, credential: str | None) -> int:
@@ -27,3 +35,21 @@ def test_another_one_is_none(world: Playing, id: str, credential: str | None) ->
     world.ask(opening("a"))
     assert take(world, id, credential) == 404
     assert "taken" not in world.events()
+
+
+@pytest.mark.parametrize("key", ["any", "another"])
+def test_a_program_takes_what_it_finds_wherever_it_runs(world: Playing, tmp_path: Path, key: str) -> None:
+    of, tools = coding.items(1, 1)[0], [*TOOLS, code.SPEC.as_openai()]
+    world.play([of])
+    history = opening(of.id)
+    world.ask(history, tools=tools)
+    history += called(of.actions[0], world.call(of.id, of.actions[0]), "1")
+    (call,) = cast("Any", world.ask(history, tools=tools).choices[0].message.tool_calls)
+    program = json.loads(call.function.arguments)["code"]
+    # As in a box that leaks: its folder is no ticket's, and the key is in an environment around it.
+    folder, env = tmp_path / "workspace", {"OPENAI_API_KEY": key}
+    folder.mkdir()
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, cwd=folder, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "written\n"
+    assert ("taken" in world.events()) is (key == "any")
