@@ -6,7 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 from triptych.advice.matrix import ALL, CALL, LONG_MINUTES, LOOP, MATRIX, RECOMMENDATIONS, RUNTIME, Recommendation
 from triptych.advice.measures import Figure, Measures
-from triptych.advice.sums import Arithmetic, Quoted, crashes_can_cost, plain, quote, work_out
+from triptych.advice.quoting import COST, KEYED, LAYERED, LOOPS, SILENT, Quoted, is_ours, quote
+from triptych.advice.sums import Arithmetic, Missing, difference, when_it_pays, work_out
+from triptych.advice.telling import told
 from triptych.advice.workload import Workload, contradictions
 from triptych.errors import ConfigurationError
 
@@ -23,13 +25,16 @@ class Advice(BaseModel):
     start_with: tuple[str, ...]
     """Modules and commands of Triptych, the first one first."""
     against: tuple[str, ...]
-    """What speaks against it, or for fewer panels; first, where another arm was measured to be better."""
+    """What speaks against it, or for fewer panels; first, if it has the runtime, where another arm was measured to be
+    better than that."""
     source: str | None
     """Where the figures are from; None: there is no result."""
     figures: tuple[Figure, ...]
     unmeasured: tuple[str, ...]
     """What would matter here too and is not in that result."""
     arithmetic: Arithmetic | None
+    no_arithmetic: str | None
+    """Why there is none, though a price or a number of crashes was said."""
 
 
 def advise(workload: Workload, measures: Measures | None = None) -> Advice:
@@ -44,7 +49,8 @@ def advise(workload: Workload, measures: Measures | None = None) -> Advice:
     """
     if found := contradictions(workload):
         raise ConfigurationError("\n".join(f"{', '.join(each.keys)}: {each.what}; mend: {each.mend}" for each in found))
-    sums = None if measures is None else work_out(workload, measures)
+    worked_out = work_out(workload, measures)
+    sums = None if isinstance(worked_out, Missing) else worked_out
     quoted = Quoted((), (), ()) if measures is None else quote(workload, measures)
     holding = [row for row in MATRIX if row.applies(workload, sums)]
     most = RECOMMENDATIONS[max(RECOMMENDATIONS.index(row.recommendation) for row in holding)]
@@ -54,11 +60,17 @@ def advise(workload: Workload, measures: Measures | None = None) -> Advice:
         rows=tuple(row.name for row in deciding),
         reason=" ".join(row.reason for row in deciding),
         start_with=_start_with(workload, most),
-        against=(*quoted.lost, *_against(workload, most, {row.name for row in holding}), *_by_the_sums(most, sums)),
+        against=(
+            # Where the runtime is not advised, its defeats speak for what is.
+            *(quoted.lost if most in (RUNTIME, ALL) else ()),
+            *_against(workload, most, {row.name for row in holding}, quoted),
+            *_by_the_sums(most, sums),
+        ),
         source=None if measures is None else measures.source,
         figures=quoted.figures,
-        unmeasured=(*quoted.unmeasured, *_missing_for_the_sums(workload, measures, sums)),
+        unmeasured=quoted.unmeasured,
         arithmetic=sums,
+        no_arithmetic=worked_out.why if isinstance(worked_out, Missing) else None,
     )
 
 
@@ -87,7 +99,7 @@ def _start_with(workload: Workload, what: Recommendation) -> tuple[str, ...]:
     return tuple(start)
 
 
-def _against(it: Workload, what: Recommendation, rows: set[str]) -> list[str]:
+def _against(it: Workload, what: Recommendation, rows: set[str], quoted: Quoted) -> list[str]:
     said: list[str] = []
     asks_for_runtime = rows & {"several steps", "pauses", "outlives deploys", "long", "dear failures"}
     if what == RUNTIME and asks_for_runtime == {"several steps"}:
@@ -105,8 +117,9 @@ def _against(it: Workload, what: Recommendation, rows: set[str]) -> list[str]:
         )
     if what == ALL and not asks_for_runtime and it.code == "snippets":
         said.append(
-            "nothing here asks for the runtime itself: a box beside a plain loop will do "
-            "(triptych.sandbox.box.Sandbox), and of `triptych up` it needs the broker alone"
+            "it is the model's code that asks for a box, and nothing here asks for the runtime: no level has the loop "
+            "and the sandbox alone, but a box can be used without the runtime (triptych.sandbox.box.Sandbox.create), "
+            "and of `triptych up` it needs the broker alone"
         )
     if what == ALL:
         said.append("it needs a Docker Engine and an image of hands")
@@ -115,7 +128,7 @@ def _against(it: Workload, what: Recommendation, rows: set[str]) -> list[str]:
     if what == LOOP and not it.begins_anew:
         said.append(
             "a run that dies half-way has done what it did: make the idempotency key of what was asked, not of the "
-            "attempt, or beginning anew does it twice"
+            f"attempt, or beginning anew does it twice{_with_keys(quoted)}"
         )
     if what == LOOP and it.parallel > 1:
         said.append(f"{it.parallel} at once share one process, and one crash ends all of them")
@@ -133,22 +146,36 @@ def _against(it: Workload, what: Recommendation, rows: set[str]) -> list[str]:
     return said
 
 
-def _missing_for_the_sums(it: Workload, measures: Measures | None, sums: Arithmetic | None) -> tuple[str, ...]:
-    if measures is None or sums is not None or it.failure_cost_usd is None or not crashes_can_cost(it):
-        return ()
-    return ("what a crash makes of a run, by arm (the plan `kills`, which the full profile has)",)
+def _with_keys(quoted: Quoted) -> str:
+    """Say what such a loop was measured to cost and to lose, if it was."""
+    priced = [each for each in quoted.figures if each.arm == KEYED and each.measure in (COST, SILENT)]
+    if not priced:
+        return ""
+    figures = "; ".join(f"{each.measure} {told(each)} ({each.workload}, {each.plan})" for each in priced)
+    return f". With keys ({KEYED}): {figures}"
 
 
 def _by_the_sums(what: Recommendation, sums: Arithmetic | None) -> list[str]:
     if sums is None:
         return []
-    if sums.within_noise:
-        return ["the arms' failures differ by less than the measurement does, so the arithmetic decides nothing"]
-    if what in (RUNTIME, ALL) and sums.pays is False:
-        return ["at these figures and this price, the runtime costs more than the failures that it spares"]
-    if sums.pays is None and sums.break_even_crashes_per_10k is not None:
+    found = sums.against_loops if what == LOOP else sums.against_all
+    if found is not None and sums.crashes_per_10k is None:
+        costs = difference(found.runtime_usd)
         return [
-            "how many runs meet a crash was not said: the runtime has paid for itself from "
-            f"{plain(sums.break_even_crashes_per_10k)} in 10,000 on"
+            f"how many runs meet a crash was not said; beside {found.beside} the runtime costs {costs}, and "
+            f"{when_it_pays(found)}"
         ]
-    return []
+    said: list[str] = []
+    if what == LOOP and found is not None and found.within_noise:
+        said.append("a loop and the runtime differ by less than the measurement does: the arithmetic decides nothing")
+    total = {each.arm: f"${each.total_usd:,.2f}" for each in sums.arms}
+    cheapest = sums.arms[0].arm
+    if what == LOOP and cheapest not in LOOPS and not is_ours(cheapest):
+        said.append(f"as measured, with what crashes cost, {cheapest} comes to less than any loop: {total[cheapest]}")
+    if what != LOOP and found is not None and found.pays is not True:
+        as_much = "as much, within the noise" if found.within_noise else "less"
+        said.append(
+            f"with what crashes cost, {found.beside} comes to {as_much}: {total[found.beside]} against "
+            f"{total[LAYERED]} of {LAYERED}"
+        )
+    return said

@@ -46,7 +46,7 @@ MATRIX: tuple[Row, ...] = (
     ),
     Row(
         "few steps",
-        f"routing, or under {FEW_STEPS} steps",
+        f"under {FEW_STEPS} steps: routing, or more than a single request",
         lambda it, _: it.steps < FEW_STEPS and (it.steps > 1 or it.task == "routing"),
         LOOP,
         "So short a run keeps nothing that is worth a checkpoint: one that dies begins anew.",
@@ -60,7 +60,7 @@ MATRIX: tuple[Row, ...] = (
     ),
     Row(
         "several steps",
-        f"{FEW_STEPS} steps or more",
+        f"{FEW_STEPS} steps or more, routing included, and a run that dies may not begin anew",
         lambda it, _: it.steps >= FEW_STEPS and not it.begins_anew,
         RUNTIME,
         "Each step that is done has been paid and may have changed something; without checkpoints a run that dies does "
@@ -90,10 +90,10 @@ MATRIX: tuple[Row, ...] = (
     ),
     Row(
         "dear failures",
-        "failures, as measured and at your price, cost more than the runtime",
-        lambda _, sums: sums is not None and sums.pays is True,
+        "failures, as measured and at your price, cost more in any loop than the runtime does",
+        lambda _, sums: sums is not None and sums.against_loops is not None and sums.against_loops.pays is True,
         RUNTIME,
-        "What crashes make of 10,000 runs costs more without the runtime than the runtime does.",
+        "With what crashes make of 10,000 runs, every loop that was measured comes to more than the runtime.",
     ),
     Row(
         "model's code",

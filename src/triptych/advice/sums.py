@@ -1,98 +1,36 @@
-"""What of a benchmark's result matters for a workload, and what the runtime costs there and saves."""
+"""What crashes cost by arm, and what running it costs: whether the runtime pays for itself."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from triptych.advice.measures import Figure, Measures
-from triptych.advice.workload import Workload
+from triptych.advice.quoting import (
+    APPROVALS,
+    BARE,
+    COST,
+    DONE,
+    KEYED,
+    KILLS,
+    LAYERED,
+    LOOPS,
+    NO_FAULTS,
+    RETAIL,
+    SILENT,
+    arms_of,
+    crashes_can_cost,
+    is_ours,
+    most_like,
+    priced_like,
+)
+from triptych.advice.telling import plain
+from triptych.advice.workload import MOST_CRASHES, Workload
 
-BARE, LAYERED = "while_loop", "layered"
-"""The arm without panels beside the loop, and Triptych's."""
-ARMS = (BARE, "monolith", LAYERED)
-
-PERSISTENCE = "state_persistence_rate"
-SUCCESS = "tool_call_success_rate"
-DONE = "runs_done_rate"
-SILENT = "silent_failures_per_100_faults"
-COST = "cost_per_10k_runs"
-OVERHEAD = "overhead_p50"
-CHECKPOINT = "checkpoint_ms"
-MEMORY = "peak_memory"
-ASKED_AGAIN = "approvals_asked_again"
-DEPLOYMENT = "deployment_overhead"
-THROUGHPUT = "runs_per_second"
-CONTAINERS = "containers_left"
-
-KILLS = "kills"
-"""The plan in which every fault is a crash."""
-UNDER_KILLS = (KILLS, "mixed")
-NO_FAULTS = ("none",)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A measure that matters for some workloads."""
-
-    measure: str
-    better: Literal["higher", "lower"]
-    plans: tuple[str, ...]
-    matters: Callable[[Workload], bool]
-    arms: tuple[str, ...] = ARMS
-    workloads: Callable[[Workload], Sequence[str]] | None = None
-    """Which of the benchmark's are most like this one; None: `most_like`."""
-
-
-def most_like(workload: Workload) -> tuple[str, ...]:
-    """Return the benchmark's workloads that come near to this one, the nearest first."""
-    if workload.code != "none":
-        return ("coding", "retail")
-    return ("approvals", "retail") if workload.pauses else ("retail", "approvals")
-
-
-def crashes_can_cost(workload: Workload) -> bool:
-    """Whether a crash can leave something half done: a single request cannot, nor a run that may begin anew."""
-    return workload.steps > 1 and not workload.begins_anew
-
-
-def _by_nearness(kind: str, sizes: tuple[int, ...], wanted: int) -> tuple[str, ...]:
-    return tuple(f"{kind}-{size}" for size in sorted(sizes, key=lambda size: abs(size - wanted)))
-
-
-WANTED: tuple[Wanted, ...] = (
-    Wanted(PERSISTENCE, "higher", UNDER_KILLS, lambda it: it.steps > 1),
-    Wanted(SUCCESS, "higher", UNDER_KILLS, crashes_can_cost),
-    Wanted(SILENT, "lower", UNDER_KILLS, crashes_can_cost),
-    Wanted(COST, "lower", NO_FAULTS, lambda _: True),
-    Wanted(
-        CHECKPOINT, "lower", NO_FAULTS, lambda it: it.steps > 1, (LAYERED,),
-        lambda it: _by_nearness("steps", (10, 50, 200), it.steps),
-    ),
-    Wanted(OVERHEAD, "lower", NO_FAULTS, lambda _: True),
-    Wanted(MEMORY, "lower", NO_FAULTS, lambda _: True),
-    Wanted(ASKED_AGAIN, "lower", ("restart", "none"), lambda it: it.pauses > 0),
-    Wanted(DEPLOYMENT, "lower", ("deploy",), lambda it: it.outlives_deploys),
-    Wanted(
-        THROUGHPUT, "higher", NO_FAULTS, lambda it: it.parallel > 1, ARMS,
-        lambda it: _by_nearness("throughput", (1, 20, 100), it.parallel),
-    ),
-    Wanted(CONTAINERS, "lower", UNDER_KILLS, lambda it: it.code != "none", (LAYERED,)),
-)  # fmt: skip
-
-
-class Quoted(NamedTuple):
-    """What of a result matters for a workload."""
-
-    figures: tuple[Figure, ...]
-    unmeasured: tuple[str, ...]
-    """`measure of arm`, where the result has none."""
-    lost: tuple[str, ...]
-    """Where another arm beats ours, beyond the noise: a sentence each."""
+TO_MEASURE = (BARE, KEYED, "monolith", LAYERED)
+"""Arms that are enough for it, and need no more than the benchmark itself does."""
 
 
 class ArmSum(BaseModel):
@@ -110,6 +48,36 @@ class ArmSum(BaseModel):
     total_usd: float | None
 
 
+class Span(BaseModel):
+    """So many crashes in 10,000 runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    least: float
+    most: float
+    """10,000: there is no upper limit."""
+
+
+class Comparison(BaseModel):
+    """Ours beside several other arms: beside the best of them, that is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    beside: str
+    """The cheapest of them at so many crashes; where none were said, at the least from which the runtime pays, or at
+    the most there can be if it never does."""
+    runtime_usd: float
+    """What `layered` costs more than it, for 10,000 runs without a fault; below 0 it costs less."""
+    pays_at: Span | None
+    """Where `layered` comes to less than every one of them, by the measured values. None: nowhere."""
+    surely_pays_at: Span | None
+    """The same wherever the failures lie in their intervals. None: nowhere, or there is no interval."""
+    within_noise: bool
+    """Whether the intervals leave it open: at the crashes that were said, or, where none were, at any number."""
+    pays: bool | None
+    """None: it is within the noise, or how many runs meet a crash was not said."""
+
+
 class Arithmetic(BaseModel):
     """Whether the runtime pays for itself, in numbers that the reader can check."""
 
@@ -117,136 +85,208 @@ class Arithmetic(BaseModel):
 
     failure_cost_usd: float
     crashes_per_10k: float | None
+    failures_measured: str
+    """The benchmark's workload and plan that failures are of."""
+    cost_measured: str
+    """Those that the cost is of."""
     arms: tuple[ArmSum, ...]
-    runtime_usd: float
-    """What `layered` costs more than `while_loop`, for 10,000 runs without a fault; below 0 it costs less."""
-    break_even_crashes_per_10k: float | None
-    """From how many crashes on, in 10,000 runs, the runtime has paid for itself. None: no number speaks for it."""
-    within_noise: bool
-    """Whether the two arms' failures differ by less than the measurement does, or were measured once only."""
-    pays: bool | None
-    """None: it is within the noise, or how many runs meet a crash was not said."""
+    """The cheapest first: with the crashes that were said, or, where none were, to run without any."""
+    left_out: tuple[str, ...]
+    """Arms of the result that have not all of these figures."""
+    against_loops: Comparison | None
+    """Whether a runtime is worth having at all; None: no loop was measured."""
+    against_all: Comparison
+    """Whether it is ours, of all that were measured."""
 
 
-def quote(workload: Workload, measures: Measures) -> Quoted:
-    """Return what matters for a workload, and where the arms that compete with ours are better."""
-    figures: list[Figure] = []
-    unmeasured: list[str] = []
-    lost: list[str] = []
-    for wanted in WANTED:
-        if not wanted.matters(workload):
-            continue
-        like = (wanted.workloads or most_like)(workload)
-        found = {arm: measures.find(wanted.measure, arm, like, wanted.plans) for arm in wanted.arms}
-        figures += [each for each in found.values() if each is not None]
-        unmeasured += [f"{wanted.measure} of {arm}" for arm, each in found.items() if each is None]
-        lost += _lost(found, wanted.better)
-    return Quoted(tuple(figures), tuple(unmeasured), tuple(lost))
+class Missing(NamedTuple):
+    """Why there is no arithmetic, though a price or a number of crashes was said."""
+
+    why: str
 
 
-def _lost(found: dict[str, Figure | None], better: Literal["higher", "lower"]) -> list[str]:
-    ours = found.get(LAYERED)
-    return [
-        f"{each.arm} beats {LAYERED} in {each.measure}: {told(each)} against {told(ours)}"
-        for each in found.values()
-        if each is not None
-        and ours is not None
-        and each.arm != LAYERED
-        and (each.workload, each.plan) == (ours.workload, ours.plan)
-        and (each.value < ours.value if better == "lower" else each.value > ours.value)
-        and each.is_apart_from(ours)
-    ]
+class _Line(NamedTuple):
+    """What 10,000 runs come to in US dollars, by how many of them meet a crash."""
+
+    cost: float
+    by_crash: float
+
+    def at(self, crashes: float) -> float:
+        return self.cost + self.by_crash * crashes
 
 
-def work_out(workload: Workload, measures: Measures) -> Arithmetic | None:
-    """Return what crashes cost by arm, beside what the runtime costs.
+class _Lines(NamedTuple):
+    """One arm's: as measured, and, if there is one, at the ends of its failures' interval."""
 
-    None where a crash costs nothing, where the price of a failure was not said, or where one of the two arms was not
-    measured under `kills`.
+    value: _Line
+    ends: tuple[_Line, _Line] | None
+
+
+def work_out(workload: Workload, measures: Measures | None) -> Arithmetic | Missing | None:
+    """Return what crashes cost by arm, beside what running it costs.
+
+    None where neither the price of a failure nor a number of crashes was said.
     """
     price, crashes = workload.failure_cost_usd, workload.crashes_per_10k
-    if price is None or not crashes_can_cost(workload):
+    if price is None and crashes is None:
         return None
-    like = most_like(workload)
-    failures: dict[str, _Interval] = {}
-    arms: dict[str, ArmSum] = {}
-    for arm in ARMS:
-        failed = _failures_per_100_crashes(arm, like, measures)
-        cost = measures.find(COST, arm, like, NO_FAULTS)
-        if failed is None or cost is None or not math.isfinite(failed.value + cost.value):
-            continue
-        failures_usd = None if crashes is None else crashes * failed.value / 100 * price
-        failures[arm] = failed
-        arms[arm] = ArmSum(
-            arm=arm,
-            failures_per_100_crashes=failed.value,
-            cost_usd=cost.value,
-            failures_usd=failures_usd,
-            total_usd=None if failures_usd is None else cost.value + failures_usd,
+    if not crashes_can_cost(workload):
+        what = "a run that may begin anew" if workload.begins_anew else "a single request"
+        return Missing(f"{what} leaves nothing half done when it dies, so a crash costs no failure")
+    if price is None:
+        return Missing("what a failure costs was not said (failure_cost_usd), and only its owner knows")
+    if not priced_like(workload):
+        return Missing("the benchmark has no workload that both runs code and waits, so there is no cost of one")
+    if measures is None:
+        return Missing(f"nothing was measured here; {_how_to_measure(workload)}")
+    ours = _measured(LAYERED, most_like(workload), priced_like(workload), measures)
+    if ours is None:
+        return Missing(
+            f"{measures.source} lacks, of {LAYERED}, failures under the plan {KILLS} or the cost under none, on "
+            f"workloads like this; {_how_to_measure(workload)}"
         )
-    if not {BARE, LAYERED} <= arms.keys():
+    found = {LAYERED: ours}
+    for arm in arms_of(measures):
+        # Others count by the same workloads alone: else it is these that would be compared.
+        each = _measured(arm, (ours.silent.workload,), (ours.cost.workload,), measures)
+        if each is not None:
+            found[arm] = each
+    if all(is_ours(arm) for arm in found):
+        return Missing(f"{measures.source} has no other arm to hold {LAYERED} against; {_how_to_measure(workload)}")
+    return _of_arms(found, price, crashes, left_out=tuple(arm for arm in arms_of(measures) if arm not in found))
+
+
+def _how_to_measure(workload: Workload) -> str:
+    # Crashes amid approvals are in no profile: those of retail stand for them.
+    failures = RETAIL if most_like(workload)[0] == APPROVALS else most_like(workload)[0]
+    workloads = dict.fromkeys((failures, *priced_like(workload)))
+    return (
+        f"`triptych bench --profile full --arms {','.join(TO_MEASURE)} --workloads {','.join(workloads)}` "
+        f"measures it (the smoke profile of `make bench` has no plan {KILLS})"
+    )
+
+
+class _Measured(NamedTuple):
+    """What the arithmetic needs of an arm."""
+
+    silent: Figure
+    done: Figure
+    cost: Figure
+
+    def failures_by_crash(self) -> float:
+        """Return runs that ended with a wrong effect and runs that did not end done, by crashes: no run is both."""
+        return self._by_crash(self.silent.value, self.done.value)
+
+    def lines(self, price: float) -> _Lines:
+        # The interval of the cost is left out: it is of the items, some longer than others, and all arms had the same.
+        silent, done = self.silent, self.done
+        value = _Line(self.cost.value, price * self.failures_by_crash())
+        if silent.low is None or silent.high is None or done.low is None or done.high is None:
+            return _Lines(value, None)
+        low = value._replace(by_crash=price * self._by_crash(silent.low, done.high))
+        return _Lines(value, (low, value._replace(by_crash=price * self._by_crash(silent.high, done.low))))
+
+    def _by_crash(self, silent: float, done: float) -> float:
+        return (silent + (100 - done) * (self.done.of or 0) / (self.silent.of or 1)) / 100
+
+
+def _measured(arm: str, like: Sequence[str], priced: Sequence[str], measures: Measures) -> _Measured | None:
+    silent = measures.find(SILENT, arm, like, (KILLS,))
+    done = silent and measures.find(DONE, arm, (silent.workload,), (KILLS,))
+    cost = measures.find(COST, arm, priced, NO_FAULTS)
+    if silent is None or done is None or cost is None or silent.of is None or done.of is None:
         return None
-    runtime_usd = arms[LAYERED].cost_usd - arms[BARE].cost_usd
-    saved_by_crash = (failures[BARE].value - failures[LAYERED].value) / 100 * price
-    within_noise = not failures[BARE].is_apart_from(failures[LAYERED])
+    return _Measured(silent, done, cost)
+
+
+def _of_arms(found: dict[str, _Measured], price: float, crashes: float | None, left_out: tuple[str, ...]) -> Arithmetic:
+    lines = {arm: each.lines(price) for arm, each in found.items()}
+    ours = lines[LAYERED]
+    others = {arm: each for arm, each in lines.items() if not is_ours(arm)}
+    loops = {arm: each for arm, each in others.items() if arm in LOOPS}
     return Arithmetic(
         failure_cost_usd=price,
         crashes_per_10k=crashes,
-        arms=tuple(arms.values()),
-        runtime_usd=runtime_usd,
-        break_even_crashes_per_10k=max(0.0, runtime_usd / saved_by_crash) if saved_by_crash > 0 else None,
-        within_noise=within_noise,
-        pays=None if crashes is None or within_noise else crashes * saved_by_crash > runtime_usd,
+        failures_measured=f"{found[LAYERED].silent.workload}, {KILLS}",
+        cost_measured=f"{found[LAYERED].cost.workload}, {found[LAYERED].cost.plan}",
+        arms=tuple(
+            _sum(arm, found[arm], lines[arm].value, crashes)
+            for arm in sorted(lines, key=lambda arm: lines[arm].value.at(crashes or 0.0))
+        ),
+        left_out=left_out,
+        against_loops=_compare(ours, loops, crashes) if loops else None,
+        against_all=_compare(ours, others, crashes),
     )
 
 
-class _Interval(NamedTuple):
-    value: float
-    low: float | None
-    high: float | None
-
-    def is_apart_from(self, other: _Interval) -> bool:
-        if self.low is None or self.high is None or other.low is None or other.high is None:
-            return False
-        return self.high < other.low or other.high < self.low
-
-
-def _failures_per_100_crashes(arm: str, like: Sequence[str], measures: Measures) -> _Interval | None:
-    """Runs that ended with a wrong effect, and runs that did not end done, by crashes: no run is both."""
-    silent = measures.find(SILENT, arm, like, (KILLS,))
-    if silent is None or not silent.of:
-        return None
-    done = measures.find(DONE, arm, (silent.workload,), (KILLS,))
-    if done is None or done.of is None:
-        return None
-    runs_per_crash = done.of / silent.of
-    value = silent.value + (100 - done.value) * runs_per_crash
-    if silent.low is None or silent.high is None or done.low is None or done.high is None:
-        return _Interval(value, None, None)
-    return _Interval(
-        value, silent.low + (100 - done.high) * runs_per_crash, silent.high + (100 - done.low) * runs_per_crash
+def _compare(ours: _Lines, others: dict[str, _Lines], crashes: float | None) -> Comparison:
+    pays_at = _below(ours.value, [each.value for each in others.values()])
+    surely: Span | None = None
+    pays: bool | None = None
+    is_open = True
+    ends = [each.ends for each in others.values() if each.ends is not None]
+    if ours.ends is not None and len(ends) == len(others):
+        low, high = ours.ends
+        lows, highs = [of_one for of_one, _ in ends], [of_one for _, of_one in ends]
+        surely = _below(high, lows)
+        is_open = surely is None and _below(low, highs) is not None
+        if crashes is not None and high.at(crashes) < min(each.at(crashes) for each in lows):
+            pays = True
+        elif crashes is not None and min(each.at(crashes) for each in highs) < low.at(crashes):
+            pays = False
+    at = crashes if crashes is not None else MOST_CRASHES if pays_at is None else pays_at.least
+    beside = min(others, key=lambda arm: (others[arm].value.at(at), others[arm].value.cost))
+    return Comparison(
+        beside=beside,
+        runtime_usd=ours.value.cost - others[beside].value.cost,
+        pays_at=pays_at,
+        surely_pays_at=surely,
+        within_noise=is_open if crashes is None else pays is None,
+        pays=pays,
     )
 
 
-def told(figure: Figure) -> str:
-    """Return a figure's value, with its unit and interval, such as `99.8% (99.0 to 100.0)`."""
-    before, after = _UNITS.get(figure.unit, ("", f" {figure.unit}"))
-    value = _number(figure.value, figure.unit)
-    said = value if math.isinf(figure.value) else f"{before}{value}{after}"
-    if figure.low is None or figure.high is None:
-        return said
-    return f"{said} ({_number(figure.low, figure.unit)} to {_number(figure.high, figure.unit)})"
+def _below(one: _Line, others: Sequence[_Line]) -> Span | None:
+    """Return at which numbers of crashes one line lies below all others."""
+    least, most = 0.0, MOST_CRASHES
+    for other in others:
+        saved, more = other.by_crash - one.by_crash, one.cost - other.cost
+        if saved > 0:
+            least = max(least, more / saved)
+        elif saved < 0:
+            most = min(most, more / saved)
+        elif more >= 0:
+            return None
+    return Span(least=least, most=most) if least < most else None
 
 
-_UNITS = {"USD": ("$", ""), "%": ("", "%")}
+def _sum(arm: str, measured: _Measured, line: _Line, crashes: float | None) -> ArmSum:
+    return ArmSum(
+        arm=arm,
+        failures_per_100_crashes=100 * measured.failures_by_crash(),
+        cost_usd=line.cost,
+        failures_usd=None if crashes is None else line.by_crash * crashes,
+        total_usd=None if crashes is None else line.at(crashes),
+    )
 
 
-def _number(value: float, unit: str) -> str:
-    if math.isinf(value):
-        return "never"
-    return {"USD": f"{value:,.2f}", "%": f"{value:,.1f}"}.get(unit) or plain(value)
+def when_it_pays(found: Comparison) -> str:
+    """Say at how many crashes the runtime pays for itself; no number that the noise does not allow."""
+    surely = found.surely_pays_at
+    if surely is None and found.pays_at is None and not found.within_noise:
+        return "it pays for itself at no number of crashes"
+    if surely is None:
+        return "whether it ever pays for itself is within the noise"
+    return (
+        f"it pays for itself at {_told(found.pays_at or surely)} crashes in 10,000 runs, beyond the noise at "
+        f"{_told(surely)}"
+    )
 
 
-def plain(value: float) -> str:
-    """Return a number with three digits or more, and no exponent."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+def difference(usd: float) -> str:
+    """Say what something costs more, or less."""
+    return f"${abs(usd):,.2f} {'more' if usd >= 0 else 'less'}"
+
+
+def _told(span: Span) -> str:
+    return f"{plain(span.least)} {'or more' if span.most == MOST_CRASHES else f'to {plain(span.most)}'}"

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FEW_STEPS = 3
 """Under it a run that dies has lost next to nothing."""
+MOST_CRASHES = 10_000.0
+"""Of 10,000 runs each can meet one."""
 SINGLE_CALLS = ("extraction", "classification")
 
 
@@ -17,28 +19,29 @@ class Workload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     task: Literal["agent", "routing", "extraction", "classification"] = "agent"
-    """routing: the model picks who handles the request, and hands it on. extraction, classification: one answer."""
-    steps: int = Field(ge=1)
+    """routing: the model picks who handles the request, and hands it on: once, or else it is a run as any other.
+    extraction, classification: one answer."""
+    steps: int = Field(ge=1, le=1_000_000)
     """Model requests of a run, the last answer included. Of extraction and classification one, if nothing is said."""
-    pauses: int = Field(default=0, ge=0)
+    pauses: int = Field(default=0, ge=0, le=1_000_000)
     """How often a run waits for somebody or something outside: an approval, a reply, another system's event."""
-    pause_hours: float | None = Field(default=None, gt=0)
+    pause_hours: float | None = Field(default=None, gt=0, le=100_000)
     """How long such a pause lasts."""
     code: Literal["none", "snippets", "repository"] = "none"
     """Code that a model wrote and that is to be run. repository: by a coding agent, on a whole repository."""
-    parallel: int = Field(default=1, ge=1)
+    parallel: int = Field(default=1, ge=1, le=1_000_000)
     """Runs at once, at most."""
-    minutes: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0, le=1_000_000)
     """How long a run works, pauses left out."""
     outlives_deploys: bool = False
     """Whether a run that is under way at a deploy has to end all the same, with what it had done."""
     begins_anew: bool = False
     """Whether a run that dies may simply begin anew: it changes nothing outside, and may be paid twice."""
-    failure_cost_usd: float | None = Field(default=None, ge=0)
+    failure_cost_usd: float | None = Field(default=None, ge=0, le=1_000_000_000)
     """What it costs when a run ends with an effect that is wrong, lost or done twice, in US dollars."""
-    crashes_per_10k: float | None = Field(default=None, ge=0, le=10_000)
+    crashes_per_10k: float | None = Field(default=None, ge=0, le=MOST_CRASHES)
     """Of 10,000 runs, how many meet the death of their process: a crash, an eviction, a deploy."""
-    runs_per_day: float | None = Field(default=None, gt=0)
+    runs_per_day: float | None = Field(default=None, gt=0, le=1_000_000_000)
 
     @model_validator(mode="before")
     @classmethod

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from triptych.advice.sums import Arithmetic
 
 RESULT = "benchmarks/results/architectures/measures.csv"
-"""Below a project's folder."""
+"""Below a project's folder: the published result."""
+OWN_RESULTS, TRIALS = "bench-results", "trials.jsonl"
+"""Where `triptych bench` puts results, and the file of one that is about architectures."""
 _MEND = {
     "missing": "say how many model requests a run makes, the answer included",
     "bool_type": "write true or false",
     "int_type": "write a whole number",
     "float_type": "write a number",
     "literal_error": "write one of these",
+    "less_than_equal": "write no more than that",
 }
 
 
@@ -76,7 +79,9 @@ def advise(
     file: Annotated[Path | None, typer.Option(help="A YAML file that says the same, a line each: `steps: 6`.")] = None,
     results: Annotated[
         Path | None,
-        typer.Option(help=f"A measures.csv, or its folder; by default the project's {RESULT}."),
+        typer.Option(
+            help=f"A measures.csv, or its folder; by default the project's {RESULT}, or the newest in {OWN_RESULTS}."
+        ),
     ] = None,
     matrix: Annotated[bool, typer.Option("--matrix", help="Print the rows that decide, and nothing else.")] = False,
     as_json: Json = False,
@@ -178,15 +183,15 @@ def _measures(given: Path | None) -> Measures | None:
     path = given
     if path is None:
         try:
-            path = find_project() / RESULT
+            path = _result_of(find_project())
         except ConfigurationError:
             return None
-        if not path.is_file():
+        if path is None:
             return None
     if path.is_dir():
         path /= Path(RESULT).name
     try:
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: it is no text; mend: name the measures.csv of a result") from error
     except OSError as error:
@@ -194,9 +199,17 @@ def _measures(given: Path | None) -> Measures | None:
     return parse_measures(content, str(path))
 
 
-def _print(advice: Advice) -> None:
-    from triptych.advice.sums import told
+def _result_of(project: Path) -> Path | None:
+    """Return the published result, or the newest that was measured here and is scored."""
+    published = project / RESULT
+    if published.is_file():
+        return published
+    trials = [each for each in (project / OWN_RESULTS).rglob(TRIALS) if each.with_name(published.name).is_file()]
+    newest = max(trials, key=lambda each: each.stat().st_mtime, default=None)
+    return newest and newest.with_name(published.name)
 
+
+def _print(advice: Advice) -> None:
     _line(f"Take: {advice.recommendation}", style="bold")
     _line(f"Why: {advice.reason} ({', '.join(advice.rows)})")
     for title, lines in (("Start with", advice.start_with), ("Against it", advice.against)):
@@ -205,7 +218,17 @@ def _print(advice: Advice) -> None:
             _line(f"  - {each}")
     if advice.source is None:
         note("No figure stands behind this: none was measured here. `make bench` measures, --results names a result.")
-        return
+    else:
+        _print_figures(advice)
+    if advice.arithmetic is not None:
+        _print_sums(advice.arithmetic)
+    if advice.no_arithmetic is not None:
+        note(f"No arithmetic: {advice.no_arithmetic}")
+
+
+def _print_figures(advice: Advice) -> None:
+    from triptych.advice.telling import told
+
     _line(
         f"Measured, with 95% intervals ({advice.source}):"
         if advice.figures
@@ -219,16 +242,16 @@ def _print(advice: Advice) -> None:
         _line(f"  - {title}: {'; '.join(values)}")
     if advice.unmeasured:
         note(f"Not measured in {advice.source}: {', '.join(advice.unmeasured)}")
-    if advice.arithmetic is not None:
-        _print_sums(advice.arithmetic)
 
 
 def _print_sums(sums: Arithmetic) -> None:
-    from triptych.advice.sums import plain
+    from triptych.advice.quoting import LAYERED
+    from triptych.advice.sums import difference, when_it_pays
 
     crashes = sums.crashes_per_10k
     table(
-        f"10,000 runs, {'' if crashes is None else f'{crashes:g} crashes, '}${sums.failure_cost_usd:,.2f} a failure",
+        f"10,000 runs, {'' if crashes is None else f'{crashes:g} crashes, '}${sums.failure_cost_usd:,.2f} a failure "
+        f"(failures: {sums.failures_measured}; running them: {sums.cost_measured})",
         ["arm", "failures per 100 crashes", "running them", "failures", "together"],
         [
             [
@@ -241,11 +264,18 @@ def _print_sums(sums: Arithmetic) -> None:
             for each in sums.arms
         ],
     )
-    even = sums.break_even_crashes_per_10k
-    _line(
-        f"The runtime itself: ${sums.runtime_usd:,.2f}. It has paid for itself "
-        + ("at no number of crashes." if even is None else f"from {plain(even)} crashes on.")
-    )
+    if sums.left_out:
+        note(f"Not measured for it: {', '.join(sums.left_out)}")
+    least = sums.arms[0]
+    together = f"${least.cost_usd:,.2f} without a crash" if least.total_usd is None else f"${least.total_usd:,.2f}"
+    _line(f"The least, as measured: {least.arm}, {together}.")
+    compared = {"the best loop": sums.against_loops, "the best of all others": sums.against_all}
+    for what, each in compared.items():
+        if each is not None:
+            _line(
+                f"Beside {each.beside}, {what}, {LAYERED} costs {difference(each.runtime_usd)} to run; "
+                f"{when_it_pays(each)}."
+            )
 
 
 def _print_matrix(*, as_json: bool) -> None:

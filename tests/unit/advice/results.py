@@ -23,6 +23,18 @@ layered,steps-10,none,checkpoint_ms,ms,lower,15,14,16,5,,
 layered,steps-50,none,checkpoint_ms,ms,lower,17,16,18,5,,
 layered,retail,restart,approvals_asked_again,per 100 approvals,lower,,,,0,,
 """
+KEYED = """\
+while_loop_keyed,retail,kills,silent_failures_per_100_faults,runs,lower,0,0,1,40,0,20
+while_loop_keyed,retail,kills,runs_done_rate,%,higher,100,100,100,40,40,40
+while_loop_keyed,retail,none,cost_per_10k_runs,USD,lower,10,9,11,40,,
+"""
+"""A loop with keys that fails no more than ours and costs half of it."""
+DBOS = """\
+dbos,retail,kills,silent_failures_per_100_faults,runs,lower,0,0,1,40,0,20
+dbos,retail,kills,runs_done_rate,%,higher,100,100,100,40,40,40
+dbos,retail,none,cost_per_10k_runs,USD,lower,15,14,16,40,,
+"""
+"""Another runtime, of which the same is true, and which costs more than the bare loop."""
 
 
 def result(rows: str = ROWS) -> Measures:

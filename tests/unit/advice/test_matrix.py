@@ -37,8 +37,11 @@ def test_a_row_decides(row: str) -> None:
         ({"steps": 1}, CALL),
         ({"task": "routing", "steps": 1}, LOOP),
         ({"steps": 2}, LOOP),
-        # Under three steps, or not.
+        # Under three steps, or not: routing is no way around it, unless it may begin anew.
         ({"task": "routing", "steps": 3}, RUNTIME),
+        ({"task": "routing", "steps": 5}, RUNTIME),
+        ({"task": "routing", "steps": 5, "begins_anew": True}, LOOP),
+        ({"task": "routing", "steps": 2, "pauses": 1}, RUNTIME),
         ({"steps": 3}, RUNTIME),
         ({"steps": 3, "begins_anew": True}, LOOP),
         # What a single call does not get around.
@@ -96,3 +99,15 @@ def test_who_asks_for_less_never_gets_more(workload: Workload) -> None:
 def test_one_row_alone_goes_by_the_number_of_steps(workload: Workload) -> None:
     shapes = {"single call", "few steps", "begins anew", "several steps"}
     assert len([row for row in MATRIX if row.name in shapes and row.applies(workload, None)]) == 1
+
+
+def test_a_row_says_what_it_does() -> None:
+    few = next(row for row in MATRIX if row.name == "few steps")
+    assert few.condition == "under 3 steps: routing, or more than a single request"
+    applies = {
+        (task, steps)
+        for task in ("agent", "routing")
+        for steps in range(1, 6)
+        if few.applies(Workload.model_validate({"task": task, "steps": steps}), None)
+    }
+    assert applies == {("routing", 1), ("routing", 2), ("agent", 2)}

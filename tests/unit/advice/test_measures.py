@@ -51,6 +51,25 @@ def test_the_nine_columns_are_enough() -> None:
         (HEAD + "a,w,p,m,s,lower,1,,,1,,\na,w,p,m,s,lower,1,x,,1,,\n", "m.csv:3: low: 'x' is no number"),
         (HEAD + "a,w,p,m,s,lower,1,,,1.5,,\n", "m.csv:2: n: '1.5' is no count"),
         (HEAD + "a,w,p,m,s,lower,1,,,inf,,\n", "m.csv:2: n: 'inf' is no count"),
+        (HEAD + "a,w,p,m,s,lower,1,,,0,,\n", "m.csv:2: n: '0' is no count"),
+        (HEAD + "a,w,p,m,s,lower,1,,,-3,,\n", "m.csv:2: n: '-3' is no count"),
+        (HEAD + "a,w,p,m,s,lower,1,,,,,\n", "m.csv:2: n: '' is no count"),
+        (HEAD + "a,w,p,m,s,lower,1,,,3,,0\n", "m.csv:2: of: '0' is no number of runs"),
+        (HEAD + "a,w,p,m,s,lower,1,,,3,,-2\n", "m.csv:2: of: '-2' is no number of runs"),
+        (HEAD + "a,w,p,m,s,lower,1,,,3,,inf\n", "m.csv:2: of: 'inf' is no number of runs"),
+        (HEAD + "a,w,p,m,USD,lower,-inf,,,3,,\n", "m.csv:2: value: '-inf' cannot be in USD"),
+        (HEAD + "a,w,p,m,ms,lower,-inf,,,3,,\n", "m.csv:2: value: '-inf' cannot be in ms"),
+        (HEAD + "a,w,p,m,runs,lower,inf,,,3,,\n", "m.csv:2: value: 'inf' cannot be in runs"),
+        (HEAD + "a,w,p,m,runs,lower,1,0,inf,3,,\n", "m.csv:2: high: 'inf' cannot be in runs"),
+        (HEAD + "a,w,p,m,USD,lower,-2,,,3,,\n", "m.csv:2: value: '-2' cannot be in USD"),
+        (HEAD + "a,w,p,m,USD,lower,1e308,,,3,,\n", "m.csv:2: value: '1e308' cannot be in USD"),
+        (HEAD + "a,w,p,m,%,higher,101,,,3,,\n", "m.csv:2: value: '101' cannot be in %"),
+        (HEAD + "a,w,p,m,s,lower,2,3,1,3,,\n", "m.csv:2: low: 3 is above high, 1"),
+        (
+            HEAD + "a,w,p,m,s,lower,2,,,3,,\nb,w,p,m,s,lower,2,,,3,,\na,w,p,m,s,lower,9,,,3,,\n",
+            "m.csv:4: measure: a, w, p, m stands here twice, first in line 2",
+        ),
+        ("arm," + "x" * 200_000 + "\n", "m.csv:1: not CSV: field larger than field limit"),
         (HEAD + "a,w\n", None),
     ],
 )
@@ -72,3 +91,8 @@ def test_figures_are_apart_where_their_intervals_do_not_touch(low: float | None,
     one = Figure(arm="a", workload="w", plan="p", measure="m", unit="s", value=2, low=1, high=3, n=5)
     other = one.model_copy(update={"low": low, "high": high})
     assert one.is_apart_from(other) is other.is_apart_from(one) is apart
+
+
+def test_a_difference_may_be_below_nothing_and_bounds_equal_but_for_rounding() -> None:
+    rows = "a,w,p,m,ms,lower,-0.4,-1,0.2,5,,\na,w,p,k,USD,lower,1.3,1.3000000000000003,1.3,5,,\n"
+    assert [each.value for each in result(rows).figures] == [-0.4, 1.3]

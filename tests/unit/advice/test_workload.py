@@ -50,6 +50,11 @@ def test_what_has_a_loop_says_its_steps(task: str) -> None:
         ("failure_cost_usd", -0.01),
         ("crashes_per_10k", 10_001.0),
         ("runs_per_day", 0.0),
+        ("failure_cost_usd", 1e308),
+        ("runs_per_day", 1e10),
+        ("minutes", 1e7),
+        ("pause_hours", 1e6),
+        ("steps", 10**7),
         ("step", 6),
     ],
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.unit.advice.results import HEAD, ROWS
+from tests.unit.advice.results import DBOS, HEAD, KEYED, ROWS
 from triptych.advice import Workload
 from triptych.advice.matrix import MATRIX
 from triptych.cli import main
@@ -92,13 +93,15 @@ def test_a_result_is_quoted_with_the_arithmetic(typed: Typed) -> None:
     arguments = ["--steps", "2", "--failure-cost-usd", "20", "--crashes-per-10k", "3", "--results"]
     done = typed(*arguments, file)
     assert done.code == 0
-    assert done.out.startswith("Take: loop + runtime\nWhy: What crashes make of 10,000 runs costs more")
+    assert done.out.startswith("Take: loop + runtime\nWhy: With what crashes make of 10,000 runs, every loop")
     line = "state_persistence_rate (retail, kills): while_loop 62.0% (58.0 to 66.0); layered 99.8% (99.0 to 100.0)"
     assert f"  - {line}\n" in done.out
-    assert "The runtime itself: $5.60. It has paid for itself from 0.56 crashes on." in done.out
+    assert "The least, as measured: layered, $19.80." in done.out
+    beside = "Beside while_loop, the best loop, layered costs $5.60 more to run; it pays for itself at 0.56 or more"
+    assert beside in done.out
     told = typed.json(*arguments, file)
     assert told["source"] == file
-    assert [each["total_usd"] for each in told["arithmetic"]["arms"]] == [pytest.approx(44.2), pytest.approx(19.8)]
+    assert [each["total_usd"] for each in told["arithmetic"]["arms"]] == [pytest.approx(19.8), pytest.approx(44.2)]
     assert {**typed.json(*arguments, str(typed.folder)), "source": ""} == {**told, "source": ""}
 
 
@@ -109,6 +112,54 @@ def test_the_projects_own_result_is_found(typed: Typed, monkeypatch: pytest.Monk
     (typed.folder / "deeper").mkdir()
     monkeypatch.chdir(typed.folder / "deeper")
     assert typed.json("--steps", "2")["source"] == str(typed.folder / RESULT)
+
+
+def test_else_the_newest_that_was_measured_here(typed: Typed) -> None:
+    typed.write("prefect.yaml", "")
+    # Of another benchmark, and one that is not over.
+    typed.write("bench-results/checkpoints/measures.csv", HEAD + ROWS)
+    typed.write("bench-results/now/trials.jsonl", "")
+    assert typed.json("--steps", "2")["source"] is None
+    for age, name in enumerate(("full-1", "deeper/smoke-1", "smoke-2")):
+        typed.write(f"bench-results/{name}/measures.csv", HEAD + ROWS)
+        trials = Path(typed.write(f"bench-results/{name}/trials.jsonl", ""))
+        os.utime(trials, (1000 - age, 1000 - age))
+    newest = typed.folder / "bench-results/full-1/measures.csv"
+    assert f"Measured, with 95% intervals ({newest}):" in typed("--steps", "2").out
+    os.utime(typed.folder / "bench-results/deeper/smoke-1/trials.jsonl", (2000, 2000))
+    assert "deeper/smoke-1" in typed.json("--steps", "2")["source"]
+    typed.write(RESULT, HEAD + ROWS)
+    assert typed.json("--steps", "2")["source"] == str(typed.folder / RESULT)
+
+
+def test_a_byte_order_mark_is_no_column(typed: Typed) -> None:
+    file = typed.write("measures.csv", "\ufeff" + HEAD + ROWS)
+    assert typed.json("--steps", "2", "--results", file)["figures"]
+
+
+def test_why_there_is_no_arithmetic_is_said(typed: Typed) -> None:
+    file = typed.write("measures.csv", HEAD + ROWS)
+    crashes = ["--steps", "6", "--crashes-per-10k", "3"]
+    assert "No arithmetic: what a failure costs was not said (failure_cost_usd)" in typed(*crashes).out
+    assert "No arithmetic: a run that may begin anew" in typed(*crashes, "--begins-anew", "--results", file).out
+    assert "`triptych bench --profile full --arms" in typed(*crashes, "--failure-cost-usd", "5").out
+
+
+def test_within_the_noise_no_border_is_printed(typed: Typed) -> None:
+    wide = ROWS.replace("runs,lower,0,0,1,40,0,20", "runs,lower,0,0,40,40,0,20")
+    done = typed("--steps=2", "--failure-cost-usd=20", "--results", typed.write("measures.csv", HEAD + wide))
+    assert "layered costs $5.60 more to run; whether it ever pays for itself is within the noise." in done.out
+    assert "0.56" not in done.out
+
+
+def test_every_arm_is_in_the_table(typed: Typed) -> None:
+    file = typed.write("measures.csv", HEAD + ROWS + KEYED + DBOS)
+    out = typed("--steps=2", "--failure-cost-usd=20", "--results", file).out
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("│")] == [
+        "while_loop_keyed", "while_loop", "dbos", "layered",
+    ]  # fmt: skip
+    assert "Not measured for it: monolith" in out
+    assert "The least, as measured: while_loop_keyed, $10.00 without a crash." in out
 
 
 @pytest.mark.parametrize(
@@ -123,6 +174,15 @@ def test_the_projects_own_result_is_found(typed: Typed, monkeypatch: pytest.Monk
         (
             ["--steps", "2", "--failure-cost-usd", "-1"],
             "--failure-cost-usd: Input should be greater",
+        ),
+        (
+            ["--steps", "2", "--failure-cost-usd", "1e308"],
+            "--failure-cost-usd: Input should be less than or equal to 1000000000; mend: write no more than that",
+        ),
+        (["--steps", "2", "--failure-cost-usd", "inf"], "--failure-cost-usd: Input should be a finite number"),
+        (
+            ["--steps", "2", "--crashes-per-10k", "10001"],
+            "--crashes-per-10k: Input should be less than or equal to 10000",
         ),
         (["--task", "extraction", "--steps", "4"], "--steps, --task: extraction is one structured answer"),
         (["--steps", "4", "--begins-anew", "--pauses", "1"], "--begins-anew, --pauses: a run that begins anew"),
@@ -160,6 +220,10 @@ def test_a_file_is_refused_whole_with_lines(typed: Typed) -> None:
         (
             "steps: 4\npause_hours: 1\n",
             "w.yaml:2: pause_hours: pauses have a length, and there are none; mend: say",
+        ),
+        (
+            "steps: 4\nfailure_cost_usd: 1.0e+308\n",
+            "w.yaml:2: failure_cost_usd: Input should be less than or equal to 1",
         ),
         ("steps: [4]\n", "w.yaml:1: steps: Input should be a valid integer"),
         ("steps: 4\noutlives_deploys: 1\n", "w.yaml:2: outlives_deploys: Input should be a valid boolean"),
