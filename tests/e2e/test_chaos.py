@@ -1,7 +1,7 @@
 """Tickets in flight on Postgres and S3 while flow processes, the worker and the server are killed: nothing is lost.
 
-`make soak` runs fifty tickets and a hundred kills; here is a sample, of another seed each day. That each figure can be something else is seen in
-`tests/unit/runtime/chaos`.
+`make soak` runs fifty tickets and a hundred kills; here is a sample, of another seed each day. That each figure can be
+something else is seen in `tests/unit/runtime/chaos`.
 """
 
 from __future__ import annotations
