@@ -25,7 +25,8 @@ PLANS: Mapping[str, str] = {
     "kills": "half of the runs have their process killed once, at any request or call: as it comes in, once it is done "
     "and its answer withheld, or just after the answer",
     "kills_all": "the same of every run",
-    "mixed": "each run meets one trouble, in turns: a kill, an error or timeout of a tool, one of the model, a late tool",
+    "mixed": "each run meets one trouble, in turns: a kill, an error or timeout of a tool, an error of the model, or a "
+    "late tool",
     "deploy": "a changed instruction is deployed amid the runs",
     "restart": "all of the arm is killed and started again; where people are asked, while half of the runs wait",
     "store_outage": "what the arm keeps its state in cannot be reached for five seconds",
