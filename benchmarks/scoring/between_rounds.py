@@ -3,9 +3,9 @@
 Each round has a figure of its own, and of two arms that had their turns in the same rounds, a difference of its own: so
 many numbers with nothing in common, however many items are behind each. Their mean and spread give the interval (W. S.
 Gosset, "The probable error of a mean", Biometrika 6, 1908; of two results without common rounds B. L. Welch,
-Biometrika 34, 1947). It is as wide as so few rounds ask for: of two, twelve standard errors to either side. Where a trial
-has one figure a bootstrap draws the same two or three numbers again and again, and its percentiles then call a half or
-a quarter of all differences real where there are none.
+Biometrika 34, 1947). It is as wide as so few rounds ask for: of two, twelve standard errors to either side. Where a
+trial has one figure a bootstrap draws the same two or three numbers again and again, and its percentiles then call a
+half or a quarter of all differences real where there are none.
 """
 
 from __future__ import annotations
