@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from benchmarks.reporting.measured import ALL_FAULTS, NOISE, US, Key, Results
 from benchmarks.reporting.numbers import Figure, alone, with_interval
 from benchmarks.reporting.published import DEPLOYMENT
 
-Verdict: TypeAlias = Literal["holds", "does not hold", "inside the noise", "not measured here"]
-HOLDS, DOES_NOT_HOLD, INSIDE_THE_NOISE, NOT_MEASURED_HERE = (
+HOLDS: Final = "holds"
+DOES_NOT_HOLD: Final = "does not hold"
+INSIDE_THE_NOISE: Final = "inside the noise"
+TOO_FEW_FOR: Final = "too few rounds to say; the figure is for it"
+TOO_FEW_AGAINST: Final = "too few rounds to say; the figure is against it"
+BOTH_NEVER: Final = "nothing can be said: it is never in both"
+NOT_MEASURED_HERE: Final = "not measured here"
+Verdict: TypeAlias = Literal[
     "holds",
     "does not hold",
     "inside the noise",
+    "too few rounds to say; the figure is for it",
+    "too few rounds to say; the figure is against it",
+    "nothing can be said: it is never in both",
     "not measured here",
-)
+]
+_WORST_FIRST = (DOES_NOT_HOLD, TOO_FEW_AGAINST, INSIDE_THE_NOISE, TOO_FEW_FOR, HOLDS)
 MONOLITH = "monolith"
 """What the claims of savings are against: by it the derived figures of the published table come out."""
 LESS_OVERHEAD = 0.73
@@ -59,14 +69,20 @@ def claims(results: Results) -> tuple[Claim, ...]:
 def saving(ours: Figure, theirs: Figure) -> Figure:
     """Return which share ours is less than theirs, with the widest interval that both intervals allow.
 
-    It is infinite where theirs never came and ours did, and less than any number where ours never came.
+    It is infinite where theirs never came and ours did, and less than any number where ours never came. Where neither
+    came there is none.
     """
-    if ours.value is None or theirs.value is None:
+    if ours.value is None or theirs.value is None or is_never_in_both(ours, theirs):
         return Figure(None)
     low = high = None
     if ours.low is not None and ours.high is not None and theirs.low is not None and theirs.high is not None:
         low, high = _share(ours.high, theirs.low), _share(ours.low, theirs.high)
     return Figure(_share(ours.value, theirs.value), low, high)
+
+
+def is_never_in_both(ours: Figure, theirs: Figure) -> bool:
+    """Whether there is nothing to hold against each other: both are infinite."""
+    return ours.value == theirs.value == math.inf
 
 
 def _share(ours: float, theirs: float) -> float:
@@ -79,7 +95,9 @@ def at_least(figure: Figure, bound: float) -> Verdict:
     """Return whether a figure is at least so much, noise considered."""
     if figure.value is None:
         return NOT_MEASURED_HERE
-    if figure.low is None or figure.high is None or figure.low < bound <= figure.high:
+    if figure.low is None or figure.high is None:
+        return TOO_FEW_FOR if figure.value >= bound else TOO_FEW_AGAINST
+    if figure.low < bound <= figure.high:
         return INSIDE_THE_NOISE
     return HOLDS if figure.low >= bound else DOES_NOT_HOLD
 
@@ -88,20 +106,19 @@ def within(figure: Figure, least: float, most: float) -> Verdict:
     """Return whether a figure lies between two bounds, noise considered."""
     if figure.value is None:
         return NOT_MEASURED_HERE
-    if figure.low is not None and figure.high is not None:
-        if least <= figure.low and figure.high <= most:
-            return HOLDS
-        if figure.high < least or figure.low > most:
-            return DOES_NOT_HOLD
-    return INSIDE_THE_NOISE
+    if figure.low is None or figure.high is None:
+        return TOO_FEW_FOR if least <= figure.value <= most else TOO_FEW_AGAINST
+    if least <= figure.low and figure.high <= most:
+        return HOLDS
+    return DOES_NOT_HOLD if figure.high < least or figure.low > most else INSIDE_THE_NOISE
 
 
 def _percent(share: Figure) -> str:
     hundred = Figure(*(None if each is None else 100 * each for each in share))
-    if any(each is not None and math.isinf(each) for each in hundred):
+    if hundred.value is None or any(each is not None and math.isinf(each) for each in hundred):
         return "no percentage, since one of them never came"
     word = "less"
-    if hundred.value is not None and hundred.value < 0:
+    if hundred.value < 0:
         word = "more"
         low, high = (None if each is None else -each for each in (hundred.high, hundred.low))
         hundred = Figure(-hundred.value, low, high)
@@ -126,7 +143,8 @@ def _overhead(results: Results) -> Claim:
         f"minutes, no run lost: {_both(results, DEPLOYMENT.key)}: {_percent(share)}. Whatever was lost: "
         f"{_both(results, serving)}"
     )
-    return Claim(claim, at_least(share, LESS_OVERHEAD), figures)
+    verdict = BOTH_NEVER if is_never_in_both(ours, theirs) else at_least(share, LESS_OVERHEAD)
+    return Claim(claim, verdict, figures)
 
 
 def _checkpoints(results: Results) -> Claim:
@@ -137,7 +155,7 @@ def _checkpoints(results: Results) -> Claim:
     figures = [results.figure(US, key) for key in keys]
     verdicts = [within(figure, *CHECKPOINT_MS) for figure in figures]
     # It is said of a step, however long the run is: one length at which it is otherwise is enough.
-    verdict: Verdict = next(each for each in (DOES_NOT_HOLD, INSIDE_THE_NOISE, HOLDS) if each in verdicts)
+    verdict: Verdict = next(each for each in _WORST_FIRST if each in verdicts)
     said = "; ".join(f"{key.workload}: {with_interval(figure)}" for key, figure in zip(keys, figures, strict=True))
     return Claim(
         claim,

@@ -43,6 +43,7 @@ ELSEWHERE_THE_SAME = frozenset(
         "duplicate_effects_per_100_crashes",
         "silent_failures_per_100_faults",
         "credentials_taken_per_100_runs",
+        "unasked_effects_per_100_approvals",
         "approvals_asked_again",
         "checkpoint_bytes",
         "containers_left",
@@ -156,15 +157,18 @@ class Comparison(NamedTuple):
                 section("What else differs", around),
                 self._section("Changed beyond the noise", "worse", "better", note=self._chance()),
                 self._section("Not changed by more than the noise", "inside the noise"),
-                self._section("Not known: too few trials for an interval", "no interval"),
+                self._section("Not known: too few rounds for an interval", "no interval"),
                 self._section("Not to be compared", "not comparable", "only in A", "only in B"),
             ),
         )
 
     def _chance(self) -> str:
         compared = sum(change.verdict in ("worse", "better", "inside the noise") for change in self.changes)
+        if not compared:
+            return "Nothing has an interval of its difference, so nothing is called better or worse."
         return (
-            f"Where nothing differs, about one in twenty of {compared} comparisons comes out as changed all the same."
+            f"{compared} differences have an interval. Where nothing differs, about one in twenty comes out as changed "
+            "all the same."
         )
 
     def _section(self, title: str, *verdicts: Verdict, note: str = "") -> Section:

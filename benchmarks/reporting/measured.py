@@ -128,6 +128,11 @@ class Results:
         plans = {each.plan for each in self.keys if each[:2] == key[:2]}
         return len(plans - {ALL_FAULTS, "none"}) == 1
 
+    def plans_of(self, workload: str) -> tuple[str, ...]:
+        """Return the fault plans that a workload met here, which `all faults` pools."""
+        plans = {key.plan for key in self.keys if key.workload == workload}
+        return tuple(sorted(plans - {ALL_FAULTS, "none", "all"}))
+
     def of(self, arm: str, key: Key) -> Measured | None:
         """Return a measure of an arm; None if it was not measured."""
         return self._by.get((arm, key))

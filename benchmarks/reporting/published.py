@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from benchmarks.reporting.document import Table
-from benchmarks.reporting.measured import ALL_FAULTS, Key, Results
+from benchmarks.reporting.measured import ALL_FAULTS, Key, Results, in_order, records
 from benchmarks.reporting.numbers import with_interval
 
 PUBLISHED = "published, no method given"
@@ -66,10 +67,28 @@ def _ours(results: Results, arm: str) -> tuple[str, ...]:
     return tuple(with_interval(results.figure(arm, headline.key)) for headline in HEADLINES)
 
 
-NOTE = (
-    "Ours: first token and cost of `retail` without faults; persistence and tool-call success of `retail` under all "
-    "fault plans together, which strike far more often than a day in production does; deployment overhead of a deploy "
-    "amid `retail`, `never` where it lost a run or the new version did not come. In brackets the 95% bootstrap "
-    "interval."
-)
-"""What our cells are of."""
+def note(results: Results) -> str:
+    """Return what our cells are of."""
+    key = PERSISTENCE.key
+    plans = ", ".join(f"`{plan}`" for plan in results.plans_of(key.workload))
+    counts = (
+        f"`{arm}` {' and '.join(str(measured.n) for measured in found)}"
+        for arm in results.arms
+        if (found := [of for each in (FIRST_TOKEN, PERSISTENCE) if (of := results.of(arm, each.key)) is not None])
+    )
+    n = ", ".join(counts)
+    return (
+        "The published table is the comparison of three approaches that started this project; it was given without a "
+        "method or a source. Ours: first token and cost of `retail` without faults; persistence and tool-call success "
+        f"of `retail` under all fault plans together{f' (here {plans})' if plans else ''}, which strike far more often "
+        "than a day in production does; deployment overhead of a deploy amid `retail`, `never` where it lost a run or "
+        "the new version did not come. In brackets the 95% interval; what depends on the machine has none of one round."
+        + (f" Runs behind first token and persistence: {n}." if n else "")
+    )
+
+
+def left_out(results: Results) -> str:
+    """Return how many trials of each arm are in no figure; empty if all are."""
+    counts = Counter(row["arm"] for row in records(results.frames, "left_out") if not row["item"])
+    said = ", ".join(f"{counts[arm]} of `{arm}`" for arm in in_order(counts))
+    return f"In no figure, as the harness failed or the plan did not strike: trials, {said}." if said else ""

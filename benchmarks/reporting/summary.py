@@ -22,11 +22,14 @@ def summary_markdown(frames: Frames | Named, about: About | Mapping[str, Any]) -
     of, about = by_name(frames), described(about)
     results = Results(of)
     rounds = "1 round" if about.rounds == 1 else f"{about.rounds} rounds"
+    # Without them nothing is known of who beats whom.
+    is_held = "differences" in of and US in results.arms
     line = markdown.inline(
         f"Profile {about.profile}, {rounds}, seed {about.seed}, on {about.machine.cpu}."
-        + (f" Figures in which another arm beats `{US}`: {len(wins(results))}." if "differences" in of else "")
+        + (f" Figures in which another arm beats `{US}` beyond the noise: {len(wins(results))}." if is_held else "")
     )
-    return f"{markdown.table(published.table(results))}\n{line}\n\n{markdown.inline(published.NOTE)}\n"
+    notes = [line, *(markdown.inline(each) for each in (published.left_out(results), published.note(results)) if each)]
+    return "\n".join((markdown.table(published.table(results)), "\n\n".join(notes), ""))
 
 
 def readme_rows(frames: Frames | Named) -> str:

@@ -10,9 +10,14 @@ from benchmarks.reporting.measured import ALL_FAULTS, BETTER, NOISE, US, Differe
 from benchmarks.reporting.numbers import NO_INTERVAL, Figure, with_interval
 from benchmarks.reporting.published import HEADLINES
 
+NAMED = frozenset({"checkpoint_ms", "recovery_p50", "peak_memory", "idle_memory"}) | {
+    headline.key.measure for headline in HEADLINES
+}
+"""Measures of which it is told one by one where another arm's figure is better, also where it has no interval."""
+
 
 class Win(NamedTuple):
-    """One measure in which an arm beats the layered one beyond the noise."""
+    """One measure in which an arm is better than the layered one."""
 
     arm: str
     key: Key
@@ -20,7 +25,7 @@ class Win(NamedTuple):
 
 
 def wins(results: Results) -> tuple[Win, ...]:
-    """Return every measure, on every workload and plan, in which an arm is better than the layered one."""
+    """Return every measure, on every workload and plan, in which an arm beats the layered one beyond the noise."""
     found: list[Win] = []
     for key in results.shown:
         for arm in results.arms:
@@ -28,6 +33,24 @@ def wins(results: Results) -> tuple[Win, ...]:
             if difference is not None and difference.verdict == BETTER:
                 found.append(Win(arm, key, difference))
     return tuple(found)
+
+
+def without_interval(results: Results) -> tuple[Win, ...]:
+    """Return every measure of `NAMED` in which an arm's figure is better, and too few rounds say what that means."""
+    return tuple(
+        Win(arm, key, difference)
+        for key in results.shown
+        for arm in results.arms
+        if key.measure in NAMED
+        and (difference := results.against_us(arm, key)) is not None
+        and difference.verdict == NO_INTERVAL
+        and _is_better(results, arm, key, difference)
+    )
+
+
+def _is_better(results: Results, arm: str, key: Key, difference: Difference) -> bool:
+    measured, value = results.of(arm, key), difference.figure.value
+    return measured is not None and bool(value) and (value < 0) == (measured.better == "lower")
 
 
 def of_wins(results: Results) -> Section:
@@ -51,14 +74,27 @@ def of_wins(results: Results) -> Section:
             "together, the single fault plans are not listed again. The frame `differences` has the differences."
         )
         blocks += [Heading("In other measures, workloads and plans"), Paragraph(note), _matrix(results, rest)]
-    compared = sum(
-        results.against_us(arm, key) is not None for key in results.shown for arm in results.arms if arm != US
+    if unclear := without_interval(results):
+        pooled = {(win.arm, win.key.measure, win.key.workload) for win in unclear if win.key.plan == ALL_FAULTS}
+        unclear = [win for win in unclear if not _is_told_by_all(win, pooled)]
+        note = (
+            "In these the figure is better, and there were too few rounds for an interval of the difference: it may be "
+            "the machine's doing, or not."
+        )
+        blocks += [Heading("Better in the figure, no interval"), Paragraph(note), _matrix(results, unclear)]
+    return section(title, blocks, _unclear(results), Paragraph(_chance(results)))
+
+
+def _chance(results: Results) -> str:
+    found = [results.against_us(arm, key) for key in results.shown for arm in results.arms if arm != US]
+    compared = [each for each in found if each is not None]
+    with_one = sum(each.verdict != NO_INTERVAL for each in compared)
+    return (
+        f"{len(compared)} differences were looked at, of which {with_one} have an interval. Where nothing differs, "
+        "about one in forty of these comes out as better all the same, and as many as worse: that is what a 95% "
+        "interval means. Of counts in one or two rounds it may be more: what strikes a whole trial is then taken for "
+        "many things."
     )
-    chance = Paragraph(
-        f"{compared} differences were looked at. Where nothing differs, about one in forty comes out as better all the "
-        "same: that is what a 95% interval means."
-    )
-    return section(title, blocks, _unclear(results), chance)
 
 
 def _is_told_by_all(win: Win, pooled: set[tuple[str, str, str]]) -> bool:
@@ -103,18 +139,17 @@ def _unclear(results: Results) -> tuple[Block, ...]:
     for key in results.shown:
         for arm in results.arms:
             difference = results.against_us(arm, key)
-            measured = results.of(arm, key)
-            if difference is None or measured is None or difference.verdict not in counts:
+            if difference is None or difference.verdict not in counts:
                 continue
-            value = difference.figure.value
-            if value and (value < 0) == (measured.better == "lower"):
+            is_told = difference.verdict == NO_INTERVAL and key.measure in NAMED
+            if not is_told and _is_better(results, arm, key, difference):
                 of = counts[difference.verdict]
                 of[arm] = of.get(arm, 0) + 1
     items = [
         f"{said}: {', '.join(f'`{arm}` in {count}' for arm, count in counts[verdict].items())}"
         for verdict, said in (
             (NOISE, f"Better than `{US}` in the figure, and the difference is inside the noise"),
-            (NO_INTERVAL, f"Better than `{US}` in the figure, with too few trials for an interval"),
+            (NO_INTERVAL, f"Better than `{US}` in the figure, with too few rounds for an interval, in other measures"),
         )
         if counts[verdict]
     ]

@@ -56,9 +56,9 @@ ITEMS: dict[str, Column] = {
     "cost_idle_usd": Column(
         "float", f"{_SHARE} for what is held and used while people are waited for; empty: not measured"
     ),
-    "crashes": Column("float", "SIGKILLs of its own process by the plan, and its share of the trial's restarts"),
+    "crashes": Column("float", "SIGKILLs of its own process by the plan, and its share of the restarts that struck"),
     "killed": Column("int", "SIGKILLs of its own process by the plan"),
-    "faults": Column("float", "attempts of its steps that a fault met, and its share of the trial's happenings"),
+    "faults": Column("float", "attempts of its steps that a fault met, and its share of the happenings that struck"),
     "recovery_seconds": Column(
         "float",
         "from a kill, or a restart that met it under way, to the next step that begins, or to its end; the longest; "
@@ -66,7 +66,8 @@ ITEMS: dict[str, Column] = {
     ),
     "silent_failure": Column(
         "bool",
-        "it ended `done` with an effect lost, doubled, denied or not as it was told, or told wrongly of its code",
+        "it ended `done` with an effect lost, doubled, denied, made unasked or not as it was told, or told wrongly of "
+        "its code, or with another answer than the right one, or with a step of its course never done",
     ),
     "runs_code": Column("bool", "code of the model's is run in its course"),
     "credential_taken": Column("bool", "that code came to the world with the credential of the model's provider"),
@@ -98,8 +99,10 @@ EFFECTS: dict[str, Column] = {
     "tool": Column("str", "the tool's name"),
     "intended": Column("int", "1: it was to be made, once; 0: a person denies it, or it is none of the right course's"),
     "applied": Column("int", "how often the shop made it"),
+    "needs_person": Column("bool", "a person has to approve it, and does where asked"),
+    "unasked": Column("int", "of such: how often the shop made it before a person had approved it"),
     "right_result": Column("bool", "the last request after it had its right result"),
-    "success": Column("bool", "intended, applied exactly once, with the right result"),
+    "success": Column("bool", "intended, applied exactly once, not unasked, with the right result"),
 }
 """A row: one effect that was intended or made, in one trial."""
 
@@ -154,6 +157,9 @@ USE: dict[str, Column] = {
     ),
     "state_bytes": Column("int", "what the arm's kept state grew by"),
     "containers_left": Column("float", "containers left behind; empty: no Docker in this trial"),
+    "other_cores": Column(
+        "float", "cores that all else on the machine used meanwhile, world and harness included; empty: not known"
+    ),
     "invocations": Column("int", "how often an item's run began from its first request: what a function is billed by"),
     "cost_compute_usd": Column("float", "dollars for what was used, but while all waited"),
     "cost_idle_usd": Column(
@@ -169,13 +175,19 @@ USER_CODE: dict[str, Column] = {
 }
 """A row: one arm."""
 
+ARM_FAILURES: dict[str, Column] = {
+    **_TRIAL,
+    "what": Column("str", "what the arm could not do that it was asked for"),
+}
+"""A row: one trial that such a failure cut short. It counts: what had not ended by then has not ended."""
+
 LEFT_OUT: dict[str, Column] = {
     **_TRIAL,
     "items": Column("int", "how many items this is about"),
     "item": Column("str", "the item's id; empty: all of the trial's"),
     "reason": Column("str", "why it is in no measure"),
 }
-"""A row: one trial or item that says nothing about its arm, because the harness failed."""
+"""A row: one trial or item that says nothing about its arm, because the harness failed or the plan did not strike."""
 
 MEASURES: dict[str, Column] = {
     "arm": Column("str", "which architecture"),
@@ -185,9 +197,9 @@ MEASURES: dict[str, Column] = {
     "unit": Column("str", "of value, low and high"),
     "better": Column("str", "`lower` or `higher`"),
     "value": Column("float", "the measured figure; `inf`: never"),
-    "low": Column("float", "95% interval; empty: there was a single run or trial, which has none"),
+    "low": Column("float", "95% interval; empty: too few rounds, runs or trials for one"),
     "high": Column("float", "95% interval"),
-    "n": Column("int", "runs, trials or deploys that it is computed from"),
+    "n": Column("int", "runs, trials or deploys that it is computed from; of compute, idle and total cost: trials"),
     "part": Column("float", "of a rate: what was counted, before it is scaled to the unit; else empty"),
     "of": Column("float", "of a rate: of how many; else empty"),
 }
@@ -202,7 +214,9 @@ DIFFERENCES: dict[str, Column] = {
     "difference": Column("float", "a less b; 0 where both are never"),
     "low": Column("float", "95% interval of the difference; empty: there is none"),
     "high": Column("float", "95% interval of the difference"),
-    "verdict": Column("str", "of a: `better`, `worse`, `inside the noise` (the interval holds 0), `no interval`"),
+    "verdict": Column(
+        "str", "of a: `better`, `worse`, `inside the noise` (the interval holds 0), `no interval` (too few rounds)"
+    ),
 }
 """A row: one measure that two arms have."""
 
@@ -215,6 +229,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     "deploys": DEPLOYS,
     "use": USE,
     "user_code": USER_CODE,
+    "arm_failures": ARM_FAILURES,
     "left_out": LEFT_OUT,
     "measures": MEASURES,
     "differences": DIFFERENCES,
@@ -232,6 +247,7 @@ class Frames(NamedTuple):
     deploys: pd.DataFrame
     use: pd.DataFrame
     user_code: pd.DataFrame
+    arm_failures: pd.DataFrame
     left_out: pd.DataFrame
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from benchmarks.contract import ItemTrial, Trial
+from benchmarks.contract import Item, ItemTrial
+from benchmarks.harness.person import told
 from benchmarks.scoring.frames import Row
 from benchmarks.scoring.ledgers import faults_met, has_right_result, recovery_seconds, steps_of
 from benchmarks.scoring.rates import Compute, request_cost_usd
@@ -34,7 +35,7 @@ def item_row(seen: SeenItem, compute: Compute | None) -> Row:
         **seen.key,
         "state": came_of.state,
         "ended": came_of.ended_at is not None,
-        "answer_right": came_of.answer is not None and came_of.answer.strip() == seen.item.answer.strip(),
+        "answer_right": _has_right_answer(came_of, seen.item),
         "submitted_at": came_of.submitted_at,
         "ended_at": _NONE if came_of.ended_at is None else came_of.ended_at,
         "seconds": _NONE if came_of.ended_at is None else came_of.ended_at - came_of.submitted_at,
@@ -49,9 +50,9 @@ def item_row(seen: SeenItem, compute: Compute | None) -> Row:
         "cost_tokens_usd": sum((request_cost_usd(line.input_tokens, line.output_tokens) for line in paid), 0.0),
         "cost_compute_usd": _NONE if compute is None else compute.busy_usd / count,
         "cost_idle_usd": _NONE if compute is None else compute.idle_usd / count,
-        "crashes": killed + _restarts(seen.trial) / count,
+        "crashes": killed + sum(each.what == "restart" for each in seen.trial.struck) / count,
         "killed": killed,
-        "faults": faults_met(lines) + len(seen.trial.plan.happenings) / count,
+        "faults": faults_met(lines) + len(seen.trial.struck) / count,
         "recovery_seconds": _NONE if recovery is None else recovery,
         "silent_failure": seen.is_done and not _is_as_it_must_be(seen),
         "runs_code": any(action.result is not None for action in seen.item.actions),
@@ -63,14 +64,25 @@ def _is_under_way(came_of: ItemTrial, at: float) -> bool:
     return came_of.submitted_at <= at and (came_of.ended_at is None or at < came_of.ended_at)
 
 
-def _restarts(trial: Trial) -> int:
-    return sum(happening.what == "restart" for happening in trial.plan.happenings)
-
-
 def _is_as_it_must_be(seen: SeenItem) -> bool:
     effects = all(row["success"] if row["intended"] else row["applied"] == 0 for row in effect_rows(seen))
     programs = (step for step, action in enumerate(seen.item.actions) if action.result is not None)
-    return effects and all(has_right_result(step, seen.lines) for step in programs)
+    are_told = all(has_right_result(step, seen.lines) for step in programs)
+    return effects and are_told and _has_right_answer(seen.came_of, seen.item) and _has_done_its_course(seen)
+
+
+def _has_right_answer(came_of: ItemTrial, item: Item) -> bool:
+    return came_of.answer is not None and came_of.answer.strip() == item.answer.strip()
+
+
+def _has_done_its_course(seen: SeenItem) -> bool:
+    """Whether every request was done, and every call that comes to the shop: none that is denied, nor code."""
+    actions = seen.item.actions
+    return all(
+        step.finished_times > 0
+        for step in steps_of(seen.item, seen.lines)
+        if step.kind == "request" or (actions[step.step].approval != "deny" and actions[step.step].result is None)
+    )
 
 
 def step_rows(seen: SeenItem) -> list[Row]:
@@ -106,6 +118,7 @@ def effect_rows(seen: SeenItem) -> list[Row]:
         if not intended and not applied[step]:
             continue
         right = has_right_result(step, seen.lines)
+        unasked = _times_unasked(seen, step)
         rows.append(
             {
                 **seen.key,
@@ -113,8 +126,22 @@ def effect_rows(seen: SeenItem) -> list[Row]:
                 "tool": action.name,
                 "intended": int(intended),
                 "applied": applied[step],
+                "needs_person": action.approval == "approve",
+                "unasked": unasked,
                 "right_result": right,
-                "success": intended and applied[step] == 1 and right,
+                "success": intended and applied[step] == 1 and not unasked and right,
             }
         )
     return rows
+
+
+def _times_unasked(seen: SeenItem, step: int) -> int:
+    """How often the shop made an effect that needs a person before one had approved just this call."""
+    action = seen.item.actions[step]
+    if action.approval != "approve":
+        return 0
+    call = told(action.name, action.arguments)
+    approvals = [each.at for each in seen.came_of.decisions if each.approve and each.call == call]
+    approved_at = min(approvals, default=math.inf)
+    made = (line.at for line in seen.lines if line.event == "applied" and line.step == step)
+    return sum(at < approved_at for at in made)

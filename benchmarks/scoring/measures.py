@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeAlias
 
-import pandas as pd
+from benchmarks.scoring import units
+from benchmarks.scoring.resampling import Statistic, quantile, rate
+from benchmarks.scoring.units import UnitsOf, column, each, or_never
 
-from benchmarks.scoring.frames import NEVER, Frames
-from benchmarks.scoring.resampling import Statistic, Unit, quantile, rate
+Noise: TypeAlias = Literal["rounds", "items", "none"]
+"""What an interval is made of.
 
-ALL = "all"
-"""The workload or plan of a measure to which it does not matter."""
-Group: TypeAlias = tuple[str, str]
-"""An arm and a workload."""
-Units: TypeAlias = dict[Group, list[Unit]]
+rounds: of what lies between rounds, where a figure depends on the machine, or a trial has one. items: of rounds and
+items, where it counts what became of items, which no slow machine changes. none: it is exact.
+"""
 
 
 class Measure(NamedTuple):
@@ -28,121 +26,18 @@ class Measure(NamedTuple):
     formula: str
     """For the reader of the README."""
     statistic: Statistic
-    units: Callable[[Frames], Units]
+    units: UnitsOf
     is_rate: bool = False
-    is_exact: bool = False
-    """It is counted and has no noise."""
-
-
-_Of = Callable[[Mapping[str, Any]], float]
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", frame.to_dict("records"))
-
-
-def _unit(row: Mapping[str, Any], part: float, of: float = 1.0) -> Unit:
-    return Unit(str(row["plan"]), int(row["round"]), str(row.get("item", "")), part, of)
-
-
-def _one(row: Mapping[str, Any]) -> float:
-    return 1.0
-
-
-def _each(name: str, part: _Of, of: _Of = _one) -> Callable[[Frames], Units]:
-    """A unit for each row of a frame that has a part and something that it is of."""
-
-    def units_of(frames: Frames) -> Units:
-        units: Units = defaultdict(list)
-        for row in _records(frames._asdict()[name]):
-            unit = _unit(row, part(row), of(row))
-            if unit.of > 0 and not math.isnan(unit.part):
-                units[row["arm"], row["workload"]].append(unit)
-        return units
-
-    return units_of
-
-
-def _by_item(frame: pd.DataFrame, part: _Of, of: _Of) -> Units:
-    """A unit for each item: rows of one item are never drawn apart."""
-    sums: dict[Group, dict[tuple[str, int, str], list[float]]] = defaultdict(dict)
-    for row in _records(frame):
-        unit = _unit(row, part(row), of(row))
-        total = sums[row["arm"], row["workload"]].setdefault(unit[:3], [0.0, 0.0])
-        total[0] += unit.part
-        total[1] += unit.of
-    return {
-        group: [Unit(*name, part, of) for name, (part, of) in items.items() if of > 0] for group, items in sums.items()
-    }
-
-
-def _column(name: str) -> _Of:
-    return lambda row: float(row[name])
-
-
-def _or_never(name: str) -> _Of:
-    """A time of which there is none because it did not come."""
-    return lambda row: NEVER if math.isnan(row[name]) else float(row[name])
-
-
-def _where_any(units: Units) -> Units:
-    """Only rounds with anything that the parts are of: one without crashes says nothing of them."""
-    kept: Units = {}
-    for group, of in units.items():
-        total: dict[tuple[str, int], float] = defaultdict(float)
-        for unit in of:
-            total[unit.plan, unit.round] += unit.of
-        kept[group] = [unit for unit in of if total[unit.plan, unit.round] > 0]
-    return kept
-
-
-def _persistence(frames: Frames) -> Units:
-    return _by_item(frames.steps, _column("kept"), _column("completed"))
-
-
-def _unavoidable(frames: Frames) -> Units:
-    def only_reason(row: Mapping[str, Any]) -> float:
-        return float(row["unavoidable"] and not row["corrupted"] and not row["lost"])
-
-    return _by_item(frames.steps, only_reason, _column("completed"))
-
-
-def _success(frames: Frames) -> Units:
-    return _by_item(frames.effects, lambda row: float(row["success"]), _column("intended"))
-
-
-def _duplicates(frames: Frames) -> Units:
-    effects: dict[tuple[Any, ...], float] = defaultdict(float)
-    for row in _records(frames.effects):
-        effects[_who(row)] += max(row["applied"] - 1, 0)
-    units: Units = defaultdict(list)
-    for row in _records(frames.items):
-        units[row["arm"], row["workload"]].append(_unit(row, effects[_who(row)], float(row["crashes"])))
-    return _where_any(units)
-
-
-def _who(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("arm", "workload", "plan", "round", "item"))
-
-
-def _silent(frames: Frames) -> Units:
-    units: Units = defaultdict(list)
-    for row in _records(frames.items):
-        units[row["arm"], row["workload"]].append(_unit(row, float(row["silent_failure"]), float(row["faults"])))
-    return _where_any(units)
-
-
-def _cost(*columns: str) -> Callable[[Frames], Units]:
-    return _each("items", lambda row: sum(float(row[column]) for column in columns))
-
-
-def _user_code(frames: Frames) -> Units:
-    return {(row["arm"], ALL): [Unit(ALL, 0, "", float(row["lines"]))] for row in _records(frames.user_code)}
+    noise: Noise = "rounds"
 
 
 _MEDIAN = quantile(0.5)
 _10K = 10_000.0
-_COSTS = ("cost_tokens_usd", "cost_compute_usd", "cost_idle_usd")
+_BILLED: tuple[tuple[str, UnitsOf, Noise], ...] = (
+    ("cost_tokens_usd", each("items", column("cost_tokens_usd")), "items"),
+    ("cost_compute_usd", units.cost("cost_compute_usd"), "rounds"),
+    ("cost_idle_usd", units.cost("cost_idle_usd"), "rounds"),
+)
 
 MEASURES: tuple[Measure, ...] = (
     Measure(
@@ -151,7 +46,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over items of `first_token_ms`; an item that never got a token counts as `inf`",
         _MEDIAN,
-        _each("items", _or_never("first_token_ms")),
+        each("items", or_never("first_token_ms")),
     ),
     Measure(
         "first_token_p95",
@@ -159,7 +54,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "the same, 95th percentile",
         quantile(0.95),
-        _each("items", _or_never("first_token_ms")),
+        each("items", or_never("first_token_ms")),
     ),
     Measure(
         "overhead_p50",
@@ -167,7 +62,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over items of `overhead_ms`, which is the architecture's own part of the first token's latency",
         _MEDIAN,
-        _each("items", _or_never("overhead_ms")),
+        each("items", or_never("overhead_ms")),
     ),
     Measure(
         "state_persistence_rate",
@@ -175,8 +70,9 @@ MEASURES: tuple[Measure, ...] = (
         "higher",
         "100 x steps `kept` / steps `completed`",
         rate(100),
-        _persistence,
+        units.persistence,
         is_rate=True,
+        noise="items",
     ),
     Measure(
         "unavoidable_loss_rate",
@@ -185,8 +81,9 @@ MEASURES: tuple[Measure, ...] = (
         "100 x steps that are `unavoidable` and neither `corrupted` nor `lost` / steps `completed`: the part of the "
         "loss that no architecture can avoid",
         rate(100),
-        _unavoidable,
+        units.unavoidable,
         is_rate=True,
+        noise="items",
     ),
     Measure(
         "runs_done_rate",
@@ -194,8 +91,9 @@ MEASURES: tuple[Measure, ...] = (
         "higher",
         "100 x items that ended `done` / items",
         rate(100),
-        _each("items", lambda row: float(row["state"] == "done")),
+        each("items", lambda row: float(row["state"] == "done")),
         is_rate=True,
+        noise="items",
     ),
     Measure(
         "deployment_overhead",
@@ -203,7 +101,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over deploys of `minutes`: a deploy that lost a run counts as `inf`",
         _MEDIAN,
-        _each("deploys", _column("minutes")),
+        each("deploys", column("minutes")),
     ),
     Measure(
         "deployment_serving",
@@ -211,7 +109,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over deploys of `serving_minutes`, whatever was lost",
         _MEDIAN,
-        _each("deploys", _column("serving_minutes")),
+        each("deploys", column("serving_minutes")),
     ),
     Measure(
         "runs_lost_per_deploy",
@@ -219,7 +117,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "`lost` / deploys",
         rate(),
-        _each("deploys", _column("lost")),
+        each("deploys", column("lost")),
         is_rate=True,
     ),
     Measure(
@@ -228,8 +126,9 @@ MEASURES: tuple[Measure, ...] = (
         "higher",
         "100 x effects with `success` / effects `intended`",
         rate(100),
-        _success,
+        units.success,
         is_rate=True,
+        noise="items",
     ),
     Measure(
         "cost_per_10k_runs",
@@ -237,20 +136,21 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "10000 x (`cost_tokens_usd` + `cost_compute_usd` + `cost_idle_usd`) / items handed in",
         rate(_10K),
-        _cost(*_COSTS),
+        units.cost(*(name for name, _, _ in _BILLED)),
         is_rate=True,
     ),
     *(
         Measure(
-            f"{column.removesuffix('_usd')}_per_10k_runs",
+            f"{name.removesuffix('_usd')}_per_10k_runs",
             "USD",
             "lower",
-            f"the part of it that is `{column}`",
+            f"the part of it that is `{name}`",
             rate(_10K),
-            _cost(column),
+            units_of,
             is_rate=True,
+            noise=noise,
         )
-        for column in _COSTS
+        for name, units_of, noise in _BILLED
     ),
     Measure(
         "duplicate_effects_per_100_crashes",
@@ -258,8 +158,9 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "100 x sum over effects of (`applied` - 1 where it is more than once) / `crashes`, over trials that had any",
         rate(100),
-        _duplicates,
+        units.duplicates,
         is_rate=True,
+        noise="items",
     ),
     Measure(
         "silent_failures_per_100_faults",
@@ -267,8 +168,9 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "100 x items with `silent_failure` / `faults`, over trials that had any",
         rate(100),
-        _silent,
+        units.silent,
         is_rate=True,
+        noise="items",
     ),
     Measure(
         "credentials_taken_per_100_runs",
@@ -276,8 +178,19 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "100 x items with `credential_taken` / items with `runs_code`",
         rate(100),
-        _each("items", _column("credential_taken"), _column("runs_code")),
+        each("items", column("credential_taken"), column("runs_code")),
         is_rate=True,
+        noise="items",
+    ),
+    Measure(
+        "unasked_effects_per_100_approvals",
+        "effects",
+        "lower",
+        "100 x `unasked` / effects with `needs_person`",
+        rate(100),
+        units.unasked,
+        is_rate=True,
+        noise="items",
     ),
     Measure(
         "approvals_asked_again",
@@ -285,8 +198,9 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "100 x `asked_again` / (`asked` - `asked_again`)",
         rate(100),
-        _each("items", _column("asked_again"), lambda row: float(row["asked"]) - float(row["asked_again"])),
+        each("items", column("asked_again"), lambda row: float(row["asked"]) - float(row["asked_again"])),
         is_rate=True,
+        noise="items",
     ),
     Measure(
         "recovery_p50",
@@ -294,7 +208,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over items of `recovery_seconds`, where there is one",
         _MEDIAN,
-        _each("items", _column("recovery_seconds")),
+        each("items", column("recovery_seconds")),
     ),
     Measure(
         "checkpoint_ms",
@@ -302,7 +216,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over runs of `ms_per_step`; by the workload's length",
         _MEDIAN,
-        _each("checkpoints", _column("ms_per_step")),
+        each("checkpoints", column("ms_per_step")),
     ),
     Measure(
         "checkpoint_bytes",
@@ -310,7 +224,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over runs of `state_bytes_per_step`; by the workload's length",
         _MEDIAN,
-        _each("checkpoints", _column("state_bytes_per_step")),
+        each("checkpoints", column("state_bytes_per_step")),
     ),
     Measure(
         "runs_per_second",
@@ -318,7 +232,7 @@ MEASURES: tuple[Measure, ...] = (
         "higher",
         "median over trials of `runs_per_second`; by how many are in flight",
         _MEDIAN,
-        _each("throughput", _column("runs_per_second")),
+        each("throughput", column("runs_per_second")),
     ),
     Measure(
         "containers_left",
@@ -326,7 +240,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "`containers_left` / trials with Docker",
         rate(),
-        _each("use", _column("containers_left")),
+        each("use", column("containers_left")),
         is_rate=True,
     ),
     Measure(
@@ -335,7 +249,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over trials of `peak_memory_mib`",
         _MEDIAN,
-        _each("use", _column("peak_memory_mib")),
+        each("use", column("peak_memory_mib")),
     ),
     Measure(
         "idle_memory",
@@ -343,7 +257,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over trials of `idle_memory_mib`: what is held while every item under way waits for a person",
         _MEDIAN,
-        _each("use", _column("idle_memory_mib")),
+        each("use", column("idle_memory_mib")),
     ),
     Measure(
         "idle_cpu",
@@ -351,7 +265,7 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "median over trials of `idle_cores`: what is used meanwhile",
         _MEDIAN,
-        _each("use", _column("idle_cores")),
+        each("use", column("idle_cores")),
     ),
     Measure(
         "user_code_lines",
@@ -359,13 +273,13 @@ MEASURES: tuple[Measure, ...] = (
         "lower",
         "`lines` of `user_code`",
         _MEDIAN,
-        _user_code,
-        is_exact=True,
+        units.user_code,
+        noise="none",
     ),
 )
 
 
 def table(measures: Iterable[Measure] = MEASURES) -> str:
     """Return the measures as the README has them."""
-    rows = "".join(f"| `{each.name}` | {each.unit} | {each.better} | {each.formula} |\n" for each in measures)
-    return f"| measure | unit | better | formula |\n|---|---|---|---|\n{rows}"
+    rows = "".join(f"| `{of.name}` | {of.unit} | {of.better} | {of.noise} | {of.formula} |\n" for of in measures)
+    return f"| measure | unit | better | interval of | formula |\n|---|---|---|---|---|\n{rows}"

@@ -1,14 +1,14 @@
-"""Put the tables of measures and columns into the README: `python -m benchmarks.scoring.readme`."""
+"""Put the tables that the code has into the README: `python -m benchmarks.scoring.readme`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.scoring import measures
+from benchmarks.scoring import given, measures
 from benchmarks.scoring.frames import tables
 
 README = Path(__file__).parents[1] / "README.md"
-_TABLES = {"measures": measures.table, "frames": tables}
+_TABLES = {"given": given.table, "measures": measures.table, "frames": tables}
 
 
 def with_tables(readme: str) -> str:

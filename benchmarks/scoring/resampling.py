@@ -1,9 +1,11 @@
-"""The bootstrap: what a figure might have been, had other rounds and other items come.
+"""The bootstrap: what a count of items might have been, had other rounds and other items come.
 
 Rounds are the clusters. Each sample draws as many rounds as there are, with replacement, and within each of them as
 many items, with replacement; under several plans each plan's rounds are drawn for themselves. So what strikes a whole
 trial, as the crash of a server that all items share does, widens the interval as it should. With one round alone the
-interval knows of items and nothing of how rounds differ; with one unit alone there is none.
+interval knows of items and nothing of how rounds differ; with one unit alone there is none. It is for what counts
+items: of a figure that a trial has one of, a few rounds' percentiles are far too narrow, and `between_rounds` is for
+those.
 """
 
 from __future__ import annotations
@@ -64,8 +66,9 @@ def quantile_of_rows(values: Numbers, share: float) -> Numbers:
     low = ordered[rows, below]
     high = ordered[rows, np.minimum(below + 1, np.maximum(count - 1, 0))]
     weight = at - below
-    with np.errstate(invalid="ignore"):  # from never to never there is no way: it is never
-        return np.where((weight == 0) | (low == high), low, low + (high - low) * weight)
+    with np.errstate(invalid="ignore"):  # between two of which one is infinite there is no way: it is the infinite one
+        between = np.where((weight == 0) | (low == high) | np.isneginf(low), low, low + (high - low) * weight)
+    return np.where(np.isneginf(low) & np.isposinf(high) & (weight >= 0.5), high, between)
 
 
 def figure(units: Sequence[Unit], statistic: Statistic) -> float:

@@ -25,6 +25,7 @@ class Scored(NamedTuple):
     deploys: pd.DataFrame
     use: pd.DataFrame
     user_code: pd.DataFrame
+    arm_failures: pd.DataFrame
     left_out: pd.DataFrame
     measures: pd.DataFrame
 

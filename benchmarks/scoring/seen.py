@@ -1,7 +1,8 @@
-"""Which trials and items say something about their arm, and which are left out because the harness failed."""
+"""Which trials and items say something about their arm, and which are left out because they do not."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -55,8 +56,8 @@ def key(trial: Trial) -> Row:
 def sort_out(trials: Iterable[Trial]) -> Seen:
     """Take what counts, in an order that is not that of the trials.
 
-    Left out are trials in which the harness failed, items that it never handed in, and items of which it did not kill
-    the process that it was to kill.
+    Left out are trials in which the harness failed, or what was to strike the whole arm did not, items that were never
+    handed in, and items of which the process that was to be killed was not. What an arm itself could not do counts.
     """
     # Told apart by all they hold where their names are the same, as those of a round that was run twice.
     ordered = sorted(
@@ -65,8 +66,7 @@ def sort_out(trials: Iterable[Trial]) -> Seen:
     seen: list[SeenTrial] = []
     left_out: list[Row] = []
     for trial in ordered:
-        if trial.harness_failure is not None:
-            reason = f"the harness failed: {trial.harness_failure}"
+        if (reason := _why_none(trial)) is not None:
             left_out.append({**key(trial), "items": len(trial.items), "item": "", "reason": reason})
             continue
         ledger = by_item(trial.ledger)
@@ -81,6 +81,17 @@ def sort_out(trials: Iterable[Trial]) -> Seen:
                 left_out.append({**key(trial), "items": 1, "item": item.id, "reason": reason})
         seen.append(SeenTrial(trial, items, ledger))
     return Seen(seen, left_out)
+
+
+def _why_none(trial: Trial) -> str | None:
+    if trial.harness_failure is not None:
+        return f"the harness failed: {trial.harness_failure}"
+    to_strike = Counter(each.what for each in trial.plan.happenings)
+    spared = to_strike - Counter(each.what for each in trial.struck)
+    if spared and trial.arm_failure is None:
+        what = ", ".join(each.replace("_", " ") for each in sorted(spared))
+        return f"the plan's {what} never struck, so this says nothing about it"
+    return None
 
 
 def _why_not(is_handed_in: bool, lines: Sequence[LedgerLine]) -> str | None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.scoring import between_rounds
 from benchmarks.scoring import frames as columns
 from benchmarks.scoring.frames import Frames, Row, frame
-from benchmarks.scoring.measures import ALL, MEASURES, Measure, Units
+from benchmarks.scoring.measures import MEASURES, Measure
 from benchmarks.scoring.resampling import Numbers, Unit, figure, interval, samples
 from benchmarks.scoring.trial_rows import NO_FAULTS
+from benchmarks.scoring.units import ALL, Units
 
 ALL_FAULTS = "all faults"
 """The plan of a row that pools every one but `none`."""
@@ -37,11 +41,12 @@ def measure(frames: Frames, *, seed: int = 0, count: int = SAMPLES) -> pd.DataFr
     for each in MEASURES:
         for (arm, workload), of_group in sorted(each.units(frames).items()):
             for plan, units in _by_plan(of_group):
-                low, high = _interval(each, units, _Draw(seed, each, workload, plan, count).samples(units, arm))
+                value = figure(units, each.statistic)
+                low, high = _interval(each, units, arm, value, _Draw(seed, each, workload, plan, count))
                 rows.append(
                     {
                         **{"arm": arm, "workload": workload, "plan": plan, "measure": each.name},
-                        **{"unit": each.unit, "better": each.better, "value": figure(units, each.statistic)},
+                        **{"unit": each.unit, "better": each.better, "value": value},
                         **{"low": low, "high": high, "n": len(units)},
                         "part": sum(unit.part for unit in units) if each.is_rate else math.nan,
                         "of": sum(unit.of for unit in units) if each.is_rate else math.nan,
@@ -61,8 +66,10 @@ def difference(
 ) -> pd.DataFrame:
     """Hold one arm against another, measure by measure, with an interval of the difference.
 
-    Within one result the arms had their turns in the same rounds, so the same rounds are drawn for both, and a round
-    that only one of them has is left out. Rounds of two results have nothing to do with each other.
+    Within one result the arms had their turns in the same rounds, so they are held against each other round by round,
+    and a round that only one of them has is left out. Rounds of two results have nothing to do with each other. With
+    one round there is no interval, and no verdict, of what depends on the machine: in it one arm has its turn after
+    another.
 
     Args:
         frames: Of the result that has `arm_a`.
@@ -84,15 +91,10 @@ def difference(
                 of_a, of_b = _same_rounds(of_a, of_b), _same_rounds(of_b, of_a)
             if not of_a or not of_b:
                 continue
-            draw = _Draw(seed, each, workload, plan, count)
-            sampled = _less(
-                draw.samples(of_a, f"a {arm_a}"), draw.samples(of_b, f"b {arm_b}", other_rounds=against is not None)
-            )
-            low, high = _interval(each, [*of_a, *of_b], sampled, least=min(len(of_a), len(of_b)))
             value_a, value_b = figure(of_a, each.statistic), figure(of_b, each.statistic)
-            between = float(_less(np.array([value_a]), np.array([value_b]))[0])
-            if each.is_exact:
-                low = high = between
+            between = _less(value_a, value_b)
+            pair = _Pair(arm_a, of_a, arm_b, of_b, has_same_rounds=against is None)
+            low, high = _interval_of_difference(each, pair, between, _Draw(seed, each, workload, plan, count))
             rows.append(
                 {
                     **{"workload": workload, "plan": plan, "measure": each.name, "unit": each.unit},
@@ -148,18 +150,47 @@ def _same_rounds(units: list[Unit], other: list[Unit]) -> list[Unit]:
     return [unit for unit in units if (unit.plan, unit.round) in rounds]
 
 
-def _less(a: Numbers, b: Numbers) -> Numbers:
+def _less(a: float, b: float) -> float:
     """A less b; nothing lies between never and never."""
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isinf(a) & (a == b), 0.0, a - b)
+    return 0.0 if a == b else a - b
 
 
-def _interval(of: Measure, units: list[Unit], sampled: Numbers, *, least: int | None = None) -> tuple[float, float]:
-    if of.is_exact:
-        return units[0].part, units[0].part
-    if (len(units) if least is None else least) < 2:
+class _Pair(NamedTuple):
+    arm_a: str
+    a: list[Unit]
+    arm_b: str
+    b: list[Unit]
+    has_same_rounds: bool
+
+
+def _interval(of: Measure, units: list[Unit], arm: str, value: float, draw: _Draw) -> tuple[float, float]:
+    if of.noise == "none":
+        return value, value
+    if of.noise == "rounds":
+        low, high = between_rounds.interval([*between_rounds.figures(units, of.statistic).values()], value)
+        # Of what is never less than nothing two rounds would allow for that too.
+        return (max(low, 0.0) if all(unit.part >= 0 for unit in units) else low), high
+    return interval(draw.samples(units, arm)) if _varies(units) else (math.nan, math.nan)
+
+
+def _interval_of_difference(of: Measure, pair: _Pair, value: float, draw: _Draw) -> tuple[float, float]:
+    if of.noise == "none":
+        return value, value
+    if of.noise == "rounds":
+        a, b = (between_rounds.figures(units, of.statistic) for units in (pair.a, pair.b))
+        if pair.has_same_rounds:
+            return between_rounds.interval([_less(a[number], b[number]) for number in a], value)
+        return between_rounds.interval_of_unpaired([*a.values()], [*b.values()], value)
+    if not (_varies(pair.a) and _varies(pair.b)):
         return math.nan, math.nan
-    return interval(sampled)
+    a = draw.samples(pair.a, f"a {pair.arm_a}")
+    b = draw.samples(pair.b, f"b {pair.arm_b}", other_rounds=not pair.has_same_rounds)
+    return interval(a - b)
+
+
+def _varies(units: list[Unit]) -> bool:
+    """Whether anything can be drawn: where each plan has a single item, nothing is known of how others would differ."""
+    return max(Counter(unit.plan for unit in units).values()) > 1
 
 
 def _verdict(of: Measure, low: float, high: float) -> str:

@@ -9,7 +9,7 @@ from benchmarks.scoring import frames
 from benchmarks.scoring.frames import Frames, Row, frame
 from benchmarks.scoring.item_rows import effect_rows, item_row, step_rows
 from benchmarks.scoring.rates import Rates
-from benchmarks.scoring.seen import sort_out
+from benchmarks.scoring.seen import key, sort_out
 from benchmarks.scoring.trial_rows import checkpoint_rows, compute_of, deploy_rows, throughput_rows, use_rows
 
 
@@ -41,5 +41,9 @@ def tidy(trials: Iterable[Trial], rates: Rates, user_code: Mapping[str, int]) ->
         deploys=frame(frames.DEPLOYS, [row for each in seen.trials for row in deploy_rows(each.trial)]),
         use=frame(frames.USE, use),
         user_code=frame(frames.USER_CODE, [{"arm": arm, "lines": lines} for arm, lines in sorted(user_code.items())]),
+        arm_failures=frame(
+            frames.ARM_FAILURES,
+            [{**key(each.trial), "what": what} for each in seen.trials if (what := each.trial.arm_failure) is not None],
+        ),
         left_out=frame(frames.LEFT_OUT, seen.left_out),
     )

@@ -47,7 +47,7 @@ def use_rows(seen: SeenTrial, compute: Compute | None) -> list[Row]:
     trial = seen.trial
     if trial.used is None or compute is None:
         return []
-    used = trial.used
+    used, other = trial.used, trial.used.other_cpu_seconds
     return [
         {
             **key(trial),
@@ -65,6 +65,7 @@ def use_rows(seen: SeenTrial, compute: Compute | None) -> list[Row]:
             "time_scale": trial.time_scale,
             "state_bytes": used.state_bytes,
             "containers_left": math.nan if used.containers_left is None else used.containers_left,
+            "other_cores": math.nan if other is None else other / (used.seconds or math.nan),
             "invocations": _invocations(seen),
             "cost_compute_usd": compute.busy_usd,
             "cost_idle_usd": compute.idle_usd,

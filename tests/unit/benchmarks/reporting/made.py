@@ -93,6 +93,8 @@ def frames(*, arms: Sequence[str] = ARMS, rounds: int = 5, seed: int = 1, slower
         "reason": "no <port> | free",
     }
     rows["left_out"].append({"arm": arms[0], **failed})
+    broken: Row = {"workload": "approvals", "plan": "restart", "round": 1, "what": "it could not stand the restart"}
+    rows["arm_failures"].append({"arm": arms[0], **broken})
     return Frames(**{name: frame(COLUMNS[name], rows[name]) for name in Frames._fields})
 
 
@@ -156,6 +158,7 @@ def _items(rows: dict[str, list[Row]], trial: Row, random: Random, factor: float
             )
         twice = loses and arm == "while_loop"
         effect: Row = {"step": 1, "tool": "refund", "intended": 1, "applied": 1 + int(twice), "right_result": True}
+        effect |= {"needs_person": workload == "approvals", "unasked": 0}
         rows["effects"].append({**trial, "item": item, **effect, "success": not twice})
 
 
@@ -178,6 +181,7 @@ def _use(trial: Row, random: Random) -> Row:
         "time_scale": 3600.0,
         "state_bytes": 10_000,
         "containers_left": math.nan,
+        "other_cores": 0.2,
         "invocations": 8,
         "cost_compute_usd": 0.0004,
         "cost_idle_usd": an_hour * idle,

@@ -28,7 +28,8 @@ def test_a_saving_has_the_widest_interval_that_both_allow() -> None:
     assert saving(Figure(4), Figure(16, 15, 20)) == (0.75, None, None)
     assert saving(Figure(4), Figure(None)).value is None
     assert saving(Figure(4), Figure(math.inf)).value == math.inf
-    assert saving(Figure(math.inf), Figure(math.inf)).value == -math.inf
+    assert saving(Figure(math.inf), Figure(4)).value == -math.inf
+    assert saving(Figure(math.inf), Figure(math.inf)).value is None
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,9 @@ def test_a_saving_has_the_widest_interval_that_both_allow() -> None:
         (Figure(0.8, 0.73, 0.9), "holds"),
         (Figure(0.8, 0.72, 0.9), "inside the noise"),
         (Figure(0.5, 0.4, 0.72), "does not hold"),
-        (Figure(0.8), "inside the noise"),
+        (Figure(0.8), "too few rounds to say; the figure is for it"),
+        (Figure(0.7), "too few rounds to say; the figure is against it"),
+        (Figure(-math.inf), "too few rounds to say; the figure is against it"),
         (Figure(None), "not measured here"),
     ],
 )
@@ -52,7 +55,8 @@ def test_at_least(figure: Figure, verdict: str) -> None:
         (Figure(15, 9.9, 20), "inside the noise"),
         (Figure(5, 4, 9.9), "does not hold"),
         (Figure(30, 20.1, 40), "does not hold"),
-        (Figure(15), "inside the noise"),
+        (Figure(15), "too few rounds to say; the figure is for it"),
+        (Figure(1000), "too few rounds to say; the figure is against it"),
         (Figure(None), "not measured here"),
     ],
 )
@@ -68,6 +72,9 @@ def test_within(figure: Figure, verdict: str) -> None:
         ((0.3, 0.2, 0.4), (1.0, 0.9, 1.1), "inside the noise", "70% less (56 to 82)"),
         ((0.1, 0.09, 0.11), (math.inf,) * 3, "holds", "no percentage"),
         ((math.inf,) * 3, (1.0, 0.9, 1.1), "does not hold", "no percentage"),
+        ((math.inf,), (1.0,), "too few rounds to say; the figure is against it", "no percentage"),
+        ((math.inf,) * 3, (math.inf,) * 3, "nothing can be said: it is never in both", "no percentage"),
+        ((math.inf,), (math.inf,), "nothing can be said: it is never in both", "no percentage"),
     ],
 )
 def test_deployment_overhead(ours: Any, theirs: Any, verdict: str, said: str) -> None:
@@ -85,6 +92,8 @@ def test_one_length_at_which_a_step_costs_otherwise_is_enough() -> None:
     assert claim.verdict == "does not hold"
     assert "steps-10: 15.0 (14.0 to 16.0)" in claim.figures
     assert "steps-200: 40 (35 to 45)" in claim.figures
+    alone = made.measure("layered", Key("checkpoint_ms", "steps-200", "none"), 1000)
+    assert of(CHECKPOINTS, [*fitting, alone]).verdict == "too few rounds to say; the figure is against it"
 
 
 def test_cost_where_people_approve() -> None:

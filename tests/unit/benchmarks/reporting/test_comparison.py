@@ -86,10 +86,11 @@ def test_what_became_slower_is_worse_and_comes_first(before: Path, tmp_path: Pat
     assert back.changes[0].verdict == "better"
 
 
-def test_records_are_what_json_can_hold(before: Path, tmp_path: Path) -> None:
-    frames = made.frames(arms=ARMS, rounds=2)
+def test_records_are_what_json_can_hold(tmp_path: Path) -> None:
+    frames = made.frames(arms=ARMS, rounds=3)
+    earlier = saved(tmp_path / "earlier", frames)
     frames.deploys["minutes"] = float("inf")
-    found = compare(before, saved(tmp_path / "after", frames))
+    found = compare(earlier, saved(tmp_path / "after", frames))
     records = json.loads(json.dumps(found.as_json(), allow_nan=False))["changes"]
     assert records == found.records()
     (row,) = (each for each in records if each["arm"] == "layered" and each["measure"] == "deployment_overhead")
@@ -97,6 +98,16 @@ def test_records_are_what_json_can_hold(before: Path, tmp_path: Path) -> None:
         *("never", "minutes", "deploy", "worse", None),
     )
     assert isinstance(row["a"], float)
+
+
+def test_one_round_each_is_not_taken_for_a_comparison(tmp_path: Path) -> None:
+    one = saved(tmp_path / "one", made.frames(arms=ARMS, rounds=1))
+    slower = saved(tmp_path / "slower", made.frames(arms=ARMS, rounds=1, slower=3.0))
+    by_verdict = verdicts(compare(one, slower))
+    assert by_verdict["no interval"] >= TIMED - {"idle_cpu", "checkpoint_ms"}
+    assert not by_verdict.keys() & {"worse", "better"}
+    nothing = Comparison("a", "b", (), ())
+    assert "so nothing is called better or worse" in shown(nothing)
 
 
 def test_another_machine_leaves_what_is_counted(before: Path, tmp_path: Path) -> None:
@@ -156,6 +167,7 @@ def test_a_folder_that_is_no_result_is_refused(before: Path, tmp_path: Path) -> 
 
 
 def test_every_measure_is_known_to_depend_on_the_machine_or_not() -> None:
+    assert {measure.name for measure in MEASURES if measure.noise != "rounds"} <= ELSEWHERE_THE_SAME
     assert {measure.name for measure in MEASURES} == ELSEWHERE_THE_SAME | TIMED
     assert not ELSEWHERE_THE_SAME & TIMED
     assert WHEREVER < ELSEWHERE_THE_SAME

@@ -36,5 +36,13 @@ def test_ours_stand_below_the_published_ones_and_the_other_arms_after_them() -> 
     assert all(len(row) == len(table.head) for row in table.rows)
 
 
+def test_the_note_names_the_plans_that_are_pooled_and_how_many_runs_there_are() -> None:
+    keys = [published.PERSISTENCE.key._replace(plan=plan) for plan in ("deploy", "mixed", "all faults", "none")]
+    said = published.note(Results(made.summed([made.measure("layered", key, 99.0, n=12) for key in keys])))
+    assert "all fault plans together (here `deploy`, `mixed`)" in said
+    assert "Runs behind first token and persistence: `layered` 12." in said
+    assert "(here" not in published.note(Results({}))
+
+
 def test_every_unit_stands_in_the_head() -> None:
     assert all(title.endswith(("(ms)", "(%)", "(min)", "(USD)")) for title in published.table(Results({})).head[2:])

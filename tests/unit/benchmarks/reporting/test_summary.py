@@ -17,7 +17,8 @@ def test_the_table_and_a_line_on_how_it_came_about() -> None:
     said = summary_markdown(made.summed(MEASURES, DIFFERENCES), made.about())
     assert said.startswith("| approach | source | first token, p50 (ms) |")
     assert "| `monolith` | measured here | 200 (190 to 210) |" in said
-    assert "Profile full, 5 rounds, seed 7, on Some CPU 3 GHz. Figures in which another arm beats `layered`: 1." in said
+    assert "Profile full, 5 rounds, seed 7, on Some CPU 3 GHz. " in said
+    assert "Figures in which another arm beats `layered` beyond the noise: 1." in said
 
 
 def test_it_takes_a_description_as_it_stands_in_the_file() -> None:
@@ -26,6 +27,17 @@ def test_it_takes_a_description_as_it_stands_in_the_file() -> None:
     assert "seed 7" in said
     # Without differences nothing is known of who beats whom.
     assert "beats" not in said
+
+
+def test_without_the_layered_arm_nobody_beats_it() -> None:
+    others = made.summed([each for each in MEASURES if each["arm"] != "layered"])
+    assert "beats" not in summary_markdown(others, made.about())
+
+
+def test_it_says_what_is_in_no_figure() -> None:
+    of = {**made.summed(MEASURES), "left_out": made.frames(rounds=3).left_out}
+    assert "plan did not strike: trials, 1 of `while_loop`." in summary_markdown(of, made.about())
+    assert "In no figure" not in summary_markdown(made.summed(MEASURES), made.about())
 
 
 def test_the_readme_has_the_same_rows() -> None:

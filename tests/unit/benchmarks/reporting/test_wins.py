@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from benchmarks.reporting import published
 from benchmarks.reporting.document import Heading, Section, Table
 from benchmarks.reporting.measured import Key, Results
 from benchmarks.reporting.numbers import Figure
@@ -52,7 +53,7 @@ def test_the_published_measures_come_first_with_figures_and_interval() -> None:
     )
     assert tables[1].rows == (("`peak_memory` (ms)", "retail, no faults", "900 (800 to 1,000)", "100 (90 to 110)"),)
     assert "inside the noise: `dbos` in 1" in said(section)
-    assert "4 differences were looked at" in said(section)
+    assert "4 differences were looked at, of which 4 have an interval" in said(section)
 
 
 def test_a_single_plan_is_not_told_again_where_all_together_are() -> None:
@@ -62,6 +63,27 @@ def test_a_single_plan_is_not_told_again_where_all_together_are() -> None:
     section = of_wins(Results(made.summed(measures, rows)))
     (table,) = (block for block in section.blocks if isinstance(block, Table))
     assert [row[1] for row in table.rows] == ["retail, no faults", "retail, all faults"]
+
+
+def test_a_named_measure_without_an_interval_is_told_by_its_name() -> None:
+    deploy = published.DEPLOYMENT.key
+    keys = [deploy, Key("checkpoint_ms", "steps-10", "none"), OTHER, Key("idle_cpu", "approvals", "none")]
+    measures = [made.measure(arm, key, value) for arm, value in (("layered", 2.0), ("dbos", 1.0)) for key in keys]
+    rows = [made.difference("dbos", "layered", key, -1, math.nan, math.nan, "no interval") for key in keys]
+    worse = Key("recovery_p50", "retail", "kills")
+    rows.append(made.difference("dbos", "layered", worse, 1, math.nan, math.nan, "no interval"))
+    section = of_wins(Results(made.summed([*measures, made.measure("dbos", worse, 3.0)], rows)))
+    assert Heading("Better in the figure, no interval") in section.blocks
+    (table,) = (block for block in section.blocks if isinstance(block, Table))
+    # In the order of the measures here.
+    assert [row[0] for row in table.rows] == [
+        "`deployment_overhead` (ms)",
+        "`checkpoint_ms` (ms)",
+        "`peak_memory` (ms)",
+    ]
+    assert table.rows[0][2:] == ("2 (no interval)", "1 (no interval)")
+    assert "too few rounds for an interval, in other measures: `dbos` in 1" in said(section)
+    assert "5 differences were looked at, of which 0 have an interval" in said(section)
 
 
 def test_that_nobody_is_better_is_said() -> None:

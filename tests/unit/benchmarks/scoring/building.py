@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
 from benchmarks.contract import (
     Action,
+    Decision,
     FaultPlan,
     Happening,
     Item,
@@ -15,6 +17,7 @@ from benchmarks.contract import (
     LedgerLine,
     Parts,
     State,
+    Struck,
     Trial,
     Used,
 )
@@ -98,6 +101,11 @@ def came_of(course: Course, id: str = "i1", state: State = "done", **more: Any) 
     return ItemTrial.model_validate({**known, **more})
 
 
+def decision(action: Action, *, approve: bool = True, at: float = 100.0) -> Decision:
+    """What a person said about a call, before anything was done unless told otherwise."""
+    return Decision(at=at, call=f"{action.name}({json.dumps(action.arguments, sort_keys=True)})", approve=approve)
+
+
 def used(**more: Any) -> Used:
     """Ten seconds, four of CPU, 30 GiB-seconds of memory, none of them idle."""
     known = {
@@ -121,8 +129,12 @@ def trial(
     more: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Trial:
-    """A trial of items with their courses. All were done but for `states`; `more` goes to what came of each."""
+    """A trial of items with their courses. All were done but for `states`; `more` goes to what came of each.
+
+    Its happenings struck at 101.0, unless told otherwise.
+    """
     states = states or {}
+    struck = tuple(Struck(what=each.what, at=101.0, until=110.0) for each in happenings)
     return Trial(
         arm=arm,
         workload=workload,
@@ -132,6 +144,7 @@ def trial(
         came_of=tuple(came_of(course, item.id, states.get(item.id, "done"), **(more or {})) for item, course in of),
         used=fields.pop("used", used()),
         deploys=deploys,
+        struck=fields.pop("struck", struck),
         ledger=tuple(line for _, course in of for line in course.lines),
         **fields,
     )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from benchmarks.contract import Action, Fault, Happening, ItemTrial, State, Struck
+from benchmarks.contract import Action, Decision, Fault, Happening, ItemTrial, State, Struck
 from benchmarks.scoring.frames import EFFECTS, ITEMS, STEPS
 from tests.unit.benchmarks.scoring.building import (
     APPROVED,
@@ -15,6 +15,7 @@ from tests.unit.benchmarks.scoring.building import (
     LOOK,
     REFUND,
     Course,
+    decision,
     frames_of,
     item,
     only,
@@ -67,12 +68,17 @@ def test_what_strikes_a_whole_trial_is_shared_out_among_its_items() -> None:
     other = item(LOOK, id="i2")
     course = Course().request(0).add("started", "call", 0, fault="kill/received").killed("call", 0, "received").call(0)
     happenings = (Happening(what="restart", after_share=0.5), Happening(what="deploy", after_share=0.5))
-    frames = frames_of(trial((TWO, course), (other, right_course(other)), happenings=happenings))
+    struck = (Struck(what="restart", at=99.0, until=99.5), Struck(what="deploy", at=99.0, until=99.5))
+    of = trial((TWO, course), (other, right_course(other)), happenings=happenings, struck=struck)
+    frames = frames_of(of)
     first, second = only(frames.items, item="i1"), only(frames.items, item="i2")
     assert (first["killed"], first["crashes"], first["faults"]) == (1, 1.5, 2.0)
     assert (second["killed"], second["crashes"], second["faults"]) == (0, 0.5, 1.0)
     assert first["cost_compute_usd"] == second["cost_compute_usd"] == pytest.approx(0.05)
     assert first["recovery_seconds"] == pytest.approx(2.0)
+    # What was to strike and did not is no crash and no fault.
+    spared = only(frames_of(of.model_copy(update={"struck": (), "arm_failure": "it is gone"})).items, item="i2")
+    assert (spared["crashes"], spared["faults"]) == (0.0, 0.0)
 
 
 def test_what_it_waited_is_added_up() -> None:
@@ -161,6 +167,30 @@ def test_what_a_person_denied_and_nobody_did_is_no_effect() -> None:
     assert frames_of(trial((item(DENIED), right_course(item(DENIED))))).effects.empty
 
 
+GOOD = Course().request(0).call(0, effect=True).request(1)
+
+
+def test_an_effect_that_a_person_has_to_approve_succeeds_once_they_have() -> None:
+    """GOOD: its effect is made at 101.55."""
+    of = trial((item(APPROVED), GOOD))
+
+    def found(*decisions: Decision) -> tuple[bool, int, bool, bool]:
+        came = of.came_of[0].model_copy(update={"decisions": decisions})
+        frames = frames_of(of.model_copy(update={"came_of": (came,)}))
+        row = only(frames.effects)
+        return row["needs_person"], row["unasked"], row["success"], only(frames.items)["silent_failure"]
+
+    other = REFUND.model_copy(update={"arguments": {"order_id": "W1", "amount": 21}})
+    assert found(decision(APPROVED)) == (True, 0, True, False)
+    assert found(decision(APPROVED, approve=False), decision(APPROVED, at=101.5)) == (True, 0, True, False)
+    assert found() == (True, 1, False, True)
+    assert found(decision(APPROVED, at=101.6)) == (True, 1, False, True)
+    assert found(decision(APPROVED, approve=False)) == (True, 1, False, True)
+    assert found(decision(other)) == (True, 1, False, True)
+    nobody = only(frames_of(trial((item(REFUND), GOOD))).effects)
+    assert (nobody["needs_person"], nobody["unasked"]) == (False, 0)
+
+
 @pytest.mark.parametrize(
     ("action", "course", "silent"),
     [
@@ -172,6 +202,12 @@ def test_what_a_person_denied_and_nobody_did_is_no_effect() -> None:
         (DENIED, Course().request(0).request(1), False),
         (DENIED, Course().request(0).call(0, effect=True).request(1), True),
         (LOOK, Course().request(0).call(0).call(0).request(1, wrong=(0,)), False),
+        (LOOK, Course().request(0).request(1), True),
+        (LOOK, Course().request(0).failed("call", 0).request(1, wrong=(0,)), True),
+        (LOOK, Course().request(0).failed("call", 0).call(0).failed("request", 1).request(1), False),
+        (LOOK, Course().request(0).call(0).killed("call", 0, "answered").request(0).call(0).request(1), False),
+        (LOOK, Course().request(0).call(0), True),
+        (LOOK, Course().request(0).call(0).add("started", "request", 1), True),
         (CODE, Course().request(0).request(1), False),
         (CODE, Course().request(0).request(1, wrong=(0,)), True),
         (CODE, Course().request(0).request(1, missing=(0,)), True),
@@ -185,14 +221,28 @@ def test_what_a_person_denied_and_nobody_did_is_no_effect() -> None:
         "denied",
         "made though denied",
         "no effect",
+        "a look-up skipped",
+        "a look-up given up",
+        "retries of clients",
+        "begun anew",
+        "without the last request",
+        "without its answer",
         "code",
         "code told wrong",
         "code not told",
     ],
 )
-def test_a_silent_failure_ends_done_with_an_effect_or_a_program_s_result_that_is_not_right(
+def test_a_silent_failure_ends_done_without_having_done_its_course_rightly(
     action: Action, course: Course, silent: bool
 ) -> None:
-    assert only(frames_of(trial((item(action), course))).items)["silent_failure"] is silent
+    said = {"decisions": (decision(action, approve=action.approval == "approve"),)}
+    assert only(frames_of(trial((item(action), course), more=said)).items)["silent_failure"] is silent
     loud = frames_of(trial((item(action), course), states={"i1": "failed"}))
     assert only(loud.items)["silent_failure"] is False
+
+
+@pytest.mark.parametrize("answer", [None, "", "Something else."])
+def test_another_answer_than_the_right_one_is_a_silent_failure(answer: str | None) -> None:
+    of = trial((TWO, right_course(TWO)), more={"answer": answer})
+    assert only(frames_of(of).items)["silent_failure"]
+    assert not only(frames_of(trial((TWO, right_course(TWO)), more={"answer": " Done.\n"})).items)["silent_failure"]

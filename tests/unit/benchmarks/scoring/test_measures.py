@@ -8,14 +8,16 @@ from functools import cache
 import pandas as pd
 import pytest
 
-from benchmarks.contract import Item, Parts, Trial
+from benchmarks.contract import Decision, Item, Parts, Trial
 from benchmarks.scoring.measures import MEASURES
 from benchmarks.scoring.summing_up import measure
 from tests.unit.benchmarks.scoring.building import (
+    APPROVED,
     CODE,
     LOOK,
     REFUND,
     Course,
+    decision,
     frames_of,
     item,
     only,
@@ -57,6 +59,8 @@ CASES: dict[str, tuple[str, float, float]] = {
     "credentials_taken_per_100_runs": ("coding", 0, 50),
     # Of two calls that were asked about, one was asked about again.
     "approvals_asked_again": ("retail", 0, 50),
+    # Of two refunds that a person has to approve, one was made before they had.
+    "unasked_effects_per_100_approvals": ("approvals", 0, 50),
     # Bad: one of the two that were killed never comes back.
     "recovery_p50": ("retail", 2, NEVER),
     "containers_left": ("retail", 0, 3),
@@ -85,6 +89,7 @@ def good() -> list[Trial]:
         chain("good", 0.1, 4000),
         trial((ONE, right_course(ONE)), arm="good", workload="throughput-20"),
         trial(*coding(), arm="good", workload="coding"),
+        approvals("good", decision(APPROVED)),
     ]
 
 
@@ -111,7 +116,16 @@ def bad() -> list[Trial]:
         chain("bad", 20.0, 1_000_000),
         trial((ONE, right_course(ONE)), arm="bad", workload="throughput-20", states={"i1": "failed"}),
         trial(*coding("i1"), arm="bad", workload="coding"),
+        approvals("bad"),
     ]
+
+
+def approvals(arm: str, *decisions: Decision) -> Trial:
+    """Two items of which one is approved in time, and these decisions come about the other."""
+    of = [(each, right_course(each)) for each in (item(APPROVED, id="i1"), item(APPROVED, id="i2"))]
+    whole = trial(*of, arm=arm, workload="approvals", more={"decisions": (decision(APPROVED),)})
+    first = whole.came_of[0].model_copy(update={"decisions": decisions})
+    return whole.model_copy(update={"came_of": (first, *whole.came_of[1:])})
 
 
 def coding(*taken: str) -> list[tuple[Item, Course]]:
@@ -152,6 +166,14 @@ def test_a_rate_says_of_how_many() -> None:
     row = only(measured(), arm="bad", measure="state_persistence_rate", plan="kills")
     assert (row["n"], row["part"], row["of"], row["unit"], row["better"]) == (2, 1.0, 6.0, "%", "higher")
     assert math.isnan(only(measured(), arm="bad", measure="recovery_p50", plan="kills")["of"])
+
+
+def test_what_a_trial_costs_is_one_figure_however_many_share_it() -> None:
+    for name in ("cost_per_10k_runs", "cost_compute_per_10k_runs", "cost_idle_per_10k_runs"):
+        row = only(measured(), arm="bad", measure=name, plan="kills")
+        assert (row["n"], row["of"]) == (1, 4.0)
+        assert math.isnan(row["low"])
+    assert only(measured(), arm="bad", measure="cost_tokens_per_10k_runs", plan="kills")["n"] == 4
 
 
 def test_what_cannot_be_measured_has_no_row() -> None:

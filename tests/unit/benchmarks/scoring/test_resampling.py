@@ -91,3 +91,26 @@ def test_rounds_of_different_sizes_are_drawn_whole() -> None:
 def test_samples_without_a_figure_are_not_in_the_interval() -> None:
     assert interval(np.array([np.nan, 1.0, 1.0])) == (1.0, 1.0)
     assert all(math.isnan(end) for end in interval(np.array([np.nan])))
+
+
+def test_between_what_is_infinite_and_anything_else_lies_the_infinite() -> None:
+    rows = np.array([[-np.inf, 1.0], [1.0, np.inf], [-np.inf, np.inf], [-np.inf, -np.inf]])
+    assert quantile_of_rows(rows, 0.25).tolist() == [-np.inf, np.inf, -np.inf, -np.inf]
+    assert quantile_of_rows(rows, 0.75).tolist() == [-np.inf, np.inf, np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 5])
+def test_counts_of_items_that_do_not_differ_come_out_as_different_no_more_often_than_they_may(rounds: int) -> None:
+    """Four of five items of each round are done, and in some rounds more of them than in others: of either arm."""
+    chance = np.random.default_rng(rounds)
+    found = 0
+    for _ in range(300):
+        done = [chance.random((rounds, 8)) < chance.beta(0.8 * 19, 0.2 * 19, (rounds, 1)) for _ in "ab"]
+        a, b = [units(*each.astype(float).tolist()) for each in done]
+        low, high = interval(
+            samples(a, rate(), count=300, rounds=np.random.default_rng(1), items=np.random.default_rng(2))
+            - samples(b, rate(), count=300, rounds=np.random.default_rng(1), items=np.random.default_rng(3))
+        )
+        found += not low <= 0 <= high
+    # With two rounds somewhat more often than one in twenty, as the README says.
+    assert found / 300 <= (0.09 if rounds == 2 else 0.07)

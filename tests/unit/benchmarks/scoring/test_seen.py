@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.scoring.frames import LEFT_OUT
+from benchmarks.contract import Happening, Parts
+from benchmarks.scoring.frames import ARM_FAILURES, LEFT_OUT
 from tests.unit.benchmarks.scoring.building import LOOK, Course, frames_of, item, only, right_course, trial
 
 ONE, TWO = item(LOOK), item(LOOK, id="i2")
@@ -33,6 +34,40 @@ def test_an_item_that_was_never_handed_in() -> None:
     frames = frames_of(whole.model_copy(update={"came_of": whole.came_of[:1]}))
     assert set(frames.items["item"]) == {"i1"}
     assert only(frames.left_out)["item"] == "i2"
+
+
+RESTART = (Happening(what="restart", after_share=0.5),)
+
+
+def test_a_trial_that_its_plan_did_not_strike() -> None:
+    spared = trial((ONE, right_course(ONE)), plan="restart", happenings=RESTART, struck=())
+    frames = frames_of(spared, trial((ONE, right_course(ONE)), plan="restart", happenings=RESTART, round=1))
+    assert set(frames.items["round"]) == {1}
+    row = only(frames.left_out)
+    assert (row["items"], row["item"], row["round"]) == (1, "", 0)
+    assert "the plan's restart never struck" in row["reason"]
+
+
+def test_what_the_arm_could_not_do_counts() -> None:
+    gone = (TWO, Course("i2").request(0))
+    of = trial(
+        (ONE, right_course(ONE)),
+        gone,
+        states={"i2": "unknown"},
+        happenings=RESTART,
+        struck=(),
+        deploys=(Parts(parts={}, serving_seconds=None, lost=1),),
+        arm_failure="it did not come back",
+    )
+    frames = frames_of(of)
+    assert list(frames.items["state"]) == ["done", "unknown"]
+    assert list(frames.steps.loc[frames.steps["item"] == "i2", "lost"]) == [True, False, False]
+    assert list(frames.deploys["minutes"]) == [float("inf")]
+    assert frames.left_out.empty
+    row = only(frames.arm_failures)
+    assert list(row) == list(ARM_FAILURES)
+    assert (row["plan"], row["what"]) == ("none", "it did not come back")
+    assert frames_of(trial((ONE, right_course(ONE)))).arm_failures.empty
 
 
 def test_all_is_well() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.contract import State, Trial
+from benchmarks.scoring.measures import MEASURES
 from benchmarks.scoring.summing_up import difference, measure
 from tests.unit.benchmarks.scoring.building import LOOK, Course, frames_of, item, only, right_course, trial, used
 
@@ -45,13 +46,34 @@ def test_an_interval_holds_the_value_and_comes_again() -> None:
     assert not first.equals(other)
 
 
-def test_a_single_trial_has_no_interval_where_trials_are_counted() -> None:
-    one = measure(frames_of(of("a", 5)))
-    assert math.isnan(only(one, measure="peak_memory", plan="kills")["low"])
-    assert not math.isnan(only(one, measure=DONE, plan="kills")["low"])
-    two = measure(frames_of(of("a", 5), of("a", 5, round=1, memory=500.0)))
-    row = only(two, measure="peak_memory", plan="kills")
-    assert (row["low"], row["value"], row["high"]) == (300.0, 400.0, 500.0)
+@pytest.mark.parametrize("name", [each.name for each in MEASURES if each.noise == "rounds"])
+def test_in_one_round_nothing_tells_what_the_machine_did_and_only_counts_have_an_interval(name: str) -> None:
+    pooled = frames_of(*(of(arm, 5, plan=plan) for arm in "ab" for plan in ("kills", "deploy")))
+    rows = measure(pooled, count=10)
+    assert rows.loc[rows["measure"] == name, "low"].isna().all()
+    rows = difference(pooled, "a", "b", count=10)
+    assert set(rows.loc[rows["measure"] == name, "verdict"]) <= {"no interval"}
+    assert only(rows, measure=DONE, plan="all faults")["verdict"] == "inside the noise"
+
+
+def test_rounds_make_an_interval_as_wide_as_so_few_of_them_ask_for() -> None:
+    memory = (300.0, 500.0, 400.0)
+    frames = frames_of(*(of("a", 5, round=at, memory=each) for at, each in enumerate(memory)))
+    row = only(measure(frames), measure="peak_memory", plan="kills")
+    half = 4.303 * 100 / math.sqrt(3)
+    assert (row["low"], row["value"], row["high"]) == pytest.approx((400 - half, 400.0, 400 + half))
+    two = frames_of(*(of("a", 5, round=at, memory=each) for at, each in enumerate(memory[:2])))
+    # Nothing uses less than no memory.
+    assert only(measure(two), measure="peak_memory", plan="kills")["low"] == 0.0
+
+
+def test_a_plan_with_a_single_item_says_nothing_of_how_others_would_differ() -> None:
+    one = trial((ITEMS[0], right_course(ITEMS[0])), arm="a", plan="deploy")
+    rows = measure(frames_of(of("a", 5), one))
+    low = {plan: only(rows, measure=DONE, plan=plan)["low"] for plan in ("deploy", "kills", "all faults")}
+    assert [plan for plan, each in low.items() if math.isnan(each)] == ["deploy"]
+    two = measure(frames_of(one, one.model_copy(update={"plan": one.plan.model_copy(update={"name": "restart"})})))
+    assert math.isnan(only(two, measure=DONE, plan="all faults")["low"])
 
 
 def test_what_is_counted_exactly_has_no_noise() -> None:
@@ -100,19 +122,22 @@ def test_only_rounds_that_both_have_are_compared() -> None:
     assert difference(frames_of(of("a", 8), of("b", 8, round=1)), "a", "b").empty
 
 
-def test_one_trial_each_is_no_difference_to_speak_of() -> None:
-    row = held(of("a", 10, memory=900.0), of("b", 10), measure="peak_memory")
-    assert row["difference"] == 600.0
-    assert row["verdict"] == "no interval"
-
-
 def test_never_against_sometime_and_against_never() -> None:
     gone = [(each, Course(each.id)) for each in ITEMS]
-    never = [trial(*gone, arm=arm, plan="kills") for arm in ("a", "c")]
-    row = held(*never, of("b", 10), measure="first_token_p50")
-    assert (row["difference"], row["verdict"]) == (math.inf, "worse")
+    never = [trial(*gone, arm=arm, plan="kills", round=at) for arm in "ac" for at in range(3)]
+    row = held(*never, *(of("b", 10, round=at) for at in range(3)), measure="first_token_p50")
+    assert (row["difference"], row["low"], row["verdict"]) == (math.inf, math.inf, "worse")
     row = held(*never, measure="first_token_p50", b="c")
     assert (row["difference"], row["verdict"]) == (0.0, "inside the noise")
+    # Never in one of the rounds alone may be chance.
+    some = [each for each in never if each.round == 0]
+    row = held(
+        *some,
+        *(of("a", 10, round=at) for at in (1, 2)),
+        *(of("b", 10, round=at) for at in range(3)),
+        measure="first_token_p50",
+    )
+    assert row["verdict"] == "no interval"
 
 
 def test_two_results_of_one_arm_are_compared_without_common_rounds() -> None:
@@ -121,6 +146,7 @@ def test_two_results_of_one_arm_are_compared_without_common_rounds() -> None:
     rows = difference(after, "a", "a", against=before)
     row = only(rows, measure=DONE, plan="kills")
     assert (row["difference"], row["verdict"]) == (80.0, "better")
+    assert only(rows, measure="peak_memory", plan="kills")["verdict"] == "inside the noise"
 
 
 @pytest.mark.parametrize("name", ["a", "b"])

@@ -104,6 +104,9 @@ def test_use_by_hand() -> None:
     assert (row["cost_idle_usd"], row["longest_wait_hours"], row["idle_seconds"]) == (0.0, 0.0, 0.0)
     assert math.isnan(row["idle_memory_mib"])
     assert math.isnan(row["idle_cores"])
+    assert math.isnan(row["other_cores"])
+    beside = frames_of(trial((CHAIN, twice), used=used(other_cpu_seconds=8.0)))
+    assert only(beside.use)["other_cores"] == 0.8
 
 
 def asked(*hours: float, idle: float = 4.0, unasked: float = 0.0) -> Trial:
