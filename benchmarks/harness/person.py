@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from benchmarks.arms.protocol import Look
-from benchmarks.contract import Item
+from benchmarks.contract import Decision, Item
 
 STALE_SECONDS = 15.0
 """An answer that an arm has not taken notice of by then was not taken: it is asked again."""
@@ -71,6 +71,8 @@ class Asked:
     desk: Desk
     asked: int = 0
     asked_again: int = 0
+    decisions: list[Decision] = field(default_factory=list[Decision])
+    """What the person said, the first first."""
     _waits: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     _since: float | None = None
     _decided: dict[str, float] = field(default_factory=dict[str, float])
@@ -101,7 +103,9 @@ class Asked:
         self._no_longer_waits(now)
         self._moved_on = False
         self._decided[call] = now
-        return self._says(call)
+        approve = self._says(call)
+        self.decisions.append(Decision(at=now, call=call, approve=approve))
+        return approve
 
     @property
     def is_waiting(self) -> bool:

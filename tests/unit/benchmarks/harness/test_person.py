@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.arms.protocol import Look
-from benchmarks.contract import Action, Item
+from benchmarks.contract import Action, Decision, Item
 from benchmarks.harness.person import OPEN_AT_THE_LATEST_SECONDS, STALE_SECONDS, Asked, Desk, told
 
 REFUND = {"order_id": "#T1", "amount": 600.0}
@@ -27,6 +27,7 @@ def test_a_person_takes_the_item_s_time_and_then_answers() -> None:
     assert person.look(WAITING, 12.0) is True
     assert (person.asked, person.asked_again, person.waits(50.0)) == (1, 0, ((10.0, 12.0),))
     assert not person.is_waiting
+    assert person.decisions == [Decision(at=12.0, call=CALL, approve=True)]
 
 
 def test_a_persons_time_runs_from_the_opening_or_from_the_question_whichever_is_later() -> None:
@@ -121,3 +122,4 @@ def test_the_same_call_asked_anew_is_counted(meanwhile: Look | None) -> None:
         person.look(meanwhile, 1.0)
     assert person.look(WAITING, STALE_SECONDS + 1) is True
     assert (person.asked, person.asked_again) == (2, 1)
+    assert [decision.at for decision in person.decisions] == [0.0, STALE_SECONDS + 1]
