@@ -112,7 +112,12 @@ def test_another_machine_leaves_what_is_counted(before: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("changed", "why"),
-    [({"seed": 8}, "seeds differ"), ({"profile": "smoke"}, "profiles differ"), ({"pace": {"a": 1}}, "paces differ")],
+    [
+        ({"seed": 8}, "seeds differ"),
+        ({"profile": "smoke"}, "profiles differ"),
+        ({"pace": {"a": 1}}, "paces differ"),
+        ({"tau": {"path": "tasks", "sha256": "0123"}}, "tickets differ"),
+    ],
 )
 def test_other_runs_leave_what_is_about_no_run(before: Path, tmp_path: Path, changed: dict[str, Any], why: str) -> None:
     found = compare(before, saved(tmp_path / "after", made.frames(arms=ARMS, rounds=2), **changed))
@@ -120,6 +125,12 @@ def test_other_runs_leave_what_is_about_no_run(before: Path, tmp_path: Path, cha
     assert compared == {"user_code_lines"}
     assert {change.why for change in found.changes if change.verdict == "not comparable"} == {why}
     assert "not comparable" in shown(found)
+
+
+def test_the_same_tickets_may_lie_elsewhere(tmp_path: Path) -> None:
+    frames = made.frames(arms=ARMS, rounds=2)
+    here, there = (saved(tmp_path / path, frames, tau={"path": path, "sha256": "0123"}) for path in ("here", "there"))
+    assert compare(here, there).circumstances == ()
 
 
 def test_another_time_scale_or_other_rates_leave_the_rest(before: Path, tmp_path: Path) -> None:
@@ -159,3 +170,13 @@ def test_every_measure_is_known_to_depend_on_the_machine_or_not() -> None:
     assert {measure.name for measure in MEASURES} == ELSEWHERE_THE_SAME | TIMED
     assert not ELSEWHERE_THE_SAME & TIMED
     assert WHEREVER < ELSEWHERE_THE_SAME
+
+
+def test_a_number_that_no_column_can_hold_is_said_with_the_file(before: Path, tmp_path: Path) -> None:
+    broken = saved(tmp_path / "broken", made.frames(arms=ARMS, rounds=2))
+    text = (broken / "items.csv").read_text().splitlines()
+    cells = text[1].split(",")
+    cells[text[0].split(",").index("requests_paid")] = "9" * 30
+    (broken / "items.csv").write_text("\n".join([text[0], ",".join(cells), *text[2:]]))
+    with pytest.raises(ConfigurationError, match=r"items\.csv cannot be read as a frame"):
+        compare(before, broken)
