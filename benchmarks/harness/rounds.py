@@ -122,4 +122,5 @@ def _task(arm: str, spec: Spec, at: int, number: int, seed: int, tau: Path | Non
         time_scale=TIME_SCALE,
         deadline_seconds=spec.deadline_seconds,
         at_once=spec.at_once,
+        read_seconds=spec.read_seconds,
     )

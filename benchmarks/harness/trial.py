@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.arms.protocol import Job, Look, Place, Served
 from benchmarks.contract import FaultPlan, Happening, Item, ItemTrial, LedgerLine, Parts, State, Struck, Trial, Used
 from benchmarks.harness.containers import left_behind, present
-from benchmarks.harness.person import Asked, Desk
+from benchmarks.harness.person import READ_SECONDS, Asked, Desk
 from benchmarks.harness.sampling import Sampler, bytes_of
 from benchmarks.harness.world import World
 from triptych.settings import ScriptedSettings
@@ -42,6 +42,8 @@ class Task:
     """What has not ended by then, has not ended."""
     at_once: int | None = None
     """How many items are under way at a time; None: all of them."""
+    read_seconds: float = READ_SECONDS
+    """How long nobody answers while all that are under way wait."""
 
 
 def run_trial(task: Task, served: Served, place: Place, world: World, say: Callable[[str], None]) -> Trial:
@@ -119,14 +121,14 @@ class _Running:
         self._probes = [_probe(task.items[0], number) for number in range(PROBES)] if self._happenings else []
         self._is_about_people = any(action.approval != "none" for item in task.items for action in item.actions)
         # Where nobody is to be asked, an arm that does ask is not kept waiting.
-        self._desk = Desk(opened_at=None if self._is_about_people else 0.0)
-        self._sampler = Sampler(place.mark, with_containers=place.runs_code)
+        self._desk = Desk(opened_at=None if self._is_about_people else 0.0, read_seconds=task.read_seconds)
+        self._containers = present() if place.runs_code else None
+        self._sampler = Sampler(place.mark, containers=self._containers)
 
     def run(self) -> Trial:
         task = self._task
         name = f"{task.workload}-{task.plan.name}-{task.round}"
         before = bytes_of(self._place.folder / "state")
-        containers = present() if self._place.runs_code else None
         arm_failure: str | None = None
         failure: str | None = None
         used: Used | None = None
@@ -144,7 +146,7 @@ class _Running:
                 seconds=seconds,
                 **self._sampler.usage()._asdict(),
                 state_bytes=bytes_of(self._place.folder / "state") - before,
-                containers_left=None if containers is None else left_behind(containers),
+                containers_left=None if self._containers is None else left_behind(self._containers),
             )
         except Exception as error:  # whatever it is, it is not scored against the arm
             failure = f"{type(error).__name__}: {error}"

@@ -70,6 +70,11 @@ def test_the_desk_opens_once_all_have_waited_and_been_read() -> None:
     assert desk.opened_at == 65.0
 
 
+def test_it_may_be_read_for_longer() -> None:
+    seen = looks(Desk(read_seconds=30.0), True, times=[0.0, 31.9, 32.0])
+    assert seen == [(False, False), (True, False), (True, True)]
+
+
 def test_one_that_goes_on_meanwhile_keeps_it_closed() -> None:
     desk = Desk()
     looks(desk, True, True, times=[0.0, 4.9])
