@@ -14,7 +14,7 @@ STALE_SECONDS = 15.0
 SETTLE_SECONDS = 2.0
 """How long every item has waited until nothing but waiting goes on: processes that are done need a moment to go."""
 READ_SECONDS = 3.0
-"""How long after that nobody answers yet, so that what is held and used meanwhile can be read. A trial may take longer."""
+"""For how long nobody answers from then on, so that what is held and used can be read; a trial may take longer."""
 OPEN_AT_THE_LATEST_SECONDS = 240.0
 """After the first item began to wait: one that is stuck does not hold all others up. One that comes back late is waited
 for: an arm that heartbeats bring back after 90 s, or twice, has its idle cost read as well."""

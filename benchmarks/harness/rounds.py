@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.arms import ARMS, BOX_IMAGE, SANDBOXED, load_arm
+from benchmarks.arms import ARMS, BOX_IMAGE, load_arm
 from benchmarks.contract import Item, Trial
 from benchmarks.fault_plans import make
 from benchmarks.harness import PROJECT
@@ -42,7 +42,7 @@ def require(profile: Profile) -> None:
             f"the benchmark compares packages that are not installed here ({', '.join(missing)}): `make bench` "
             "installs them, or: pip install --require-hashes -r requirements-bench.lock"
         )
-    if any(spec.runs_code for spec in profile.specs) and set(profile.arms) & set(SANDBOXED):
+    if any(spec.runs_code for spec in profile.specs) and any(ARMS[arm].needs_docker for arm in profile.arms):
         lacking = docker_lacks() or image_lacks(BOX_IMAGE, f"docker build --tag {BOX_IMAGE} deployments/hands")
         if lacking:
             raise ConfigurationError(f"coding agents work in containers: {lacking}. Without: --workloads retail,...")

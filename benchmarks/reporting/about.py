@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from benchmarks.arms import ARMS
 from benchmarks.scoring import BENCHMARK_VERSION
-from benchmarks.scoring.rates import Rates, load_rates
+from benchmarks.scoring.rates import Rates, is_function, load_rates
 from triptych.errors import ConfigurationError
 
 FILE = "about.json"
@@ -95,8 +96,9 @@ class About(_Frozen):
         if self.rates is None:
             return "unknown"
         function, container = self.rates.function, self.rates.container
+        functions = ", ".join(filter(is_function, ARMS))
         return (
-            f"{', '.join(function.arms)}: {function.gb_second_usd:g} USD a GB-second and {function.request_usd:g} USD "
+            f"{functions}: {function.gb_second_usd:g} USD a GB-second and {function.request_usd:g} USD "
             f"an invocation, as of {function.as_of}; other arms: {container.vcpu_hour_usd:g} USD a vCPU-hour and "
             f"{container.gb_hour_usd:g} USD a GB-hour, as of {container.as_of}"
         )
@@ -131,4 +133,6 @@ def read_about(folder: Path) -> About:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         what = f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}" if first["loc"] else first["msg"]
-        raise ConfigurationError(f"{file} does not describe a result ({what}): restore it, or measure again") from error
+        raise ConfigurationError(
+            f"{file} cannot be read as a result's ({what}): restore it, or measure again"
+        ) from error

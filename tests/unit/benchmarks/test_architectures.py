@@ -103,7 +103,7 @@ def test_a_result_of_another_version_stands_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "why"), [("{", "Invalid JSON: .* at line 1"), ('{"seed": 1}', "`profile`: Field")])
 def test_a_description_that_cannot_be_read_is_named(tmp_path: Path, text: str, why: str) -> None:
     (result(tmp_path) / "about.json").write_text(text)
-    with pytest.raises(ConfigurationError, match=rf"about\.json does not describe a result \({why}"):
+    with pytest.raises(ConfigurationError, match=rf"about\.json cannot be read as a result's \({why}"):
         run("report", str(tmp_path))
 
 

@@ -137,7 +137,7 @@ def test_another_time_scale_or_other_rates_leave_the_rest(before: Path, tmp_path
     found = compare(before, saved(tmp_path / "after", made.frames(arms=ARMS, rounds=2), time_scale=60.0))
     assert {change.key.workload for change in found.changes if change.verdict == "not comparable"} == {"approvals"}
     rates = {
-        "function": {"gb_second_usd": 1, "request_usd": 1, "as_of": "now", "arms": ["x"]},
+        "function": {"gb_second_usd": 1, "request_usd": 1, "as_of": "now"},
         "container": {"vcpu_hour_usd": 1, "gb_hour_usd": 1, "as_of": "now"},
     }
     found = compare(before, saved(tmp_path / "dear", made.frames(arms=ARMS, rounds=2), rates=rates))
