@@ -9,24 +9,22 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks.contract import Trial
+from benchmarks.harness import PROJECT
 from benchmarks.harness.about import about
+from benchmarks.harness.kept import TRIALS, missing, read_trials, require_this_version
 from benchmarks.harness.profiles import PROFILES, Profile, with_workloads
-from benchmarks.harness.rounds import PROJECT, require, run_rounds
+from benchmarks.harness.rounds import require, run_rounds
+from benchmarks.harness.surroundings import forget_settings
 from triptych.errors import ConfigurationError
 
-TRIALS = "trials.jsonl"
-"""The raw record of a result: a `Trial` a line, written as soon as it is over."""
 ABOUT = "about.json"
-_TRIAL = TypeAdapter(Trial)
 
 
 def run(*, arguments: Sequence[str], as_json: bool) -> None:
@@ -41,15 +39,17 @@ def run(*, arguments: Sequence[str], as_json: bool) -> None:
             and what else differs.
 
     Raises:
-        ConfigurationError: a package is missing, there is no such arm or profile, or a folder holds no result. Nothing
-            was run.
+        ConfigurationError: a package is missing, there is no such arm or workload, or a folder holds no result, or one
+            that cannot be read. Nothing was run.
+        SystemExit: an option is none, or is not what it should be; 2, once that is said.
     """
-    if arguments[:1] == ["compare"]:
+    command = next(iter(arguments), "")
+    if command == "compare":
         _compare(arguments[1:], as_json=as_json)
-    elif arguments[:1] == ["report"]:
+    elif command == "report":
         parser = argparse.ArgumentParser(prog="triptych bench report")
         parser.add_argument("folder", type=Path)
-        _finish(_existing(parser.parse_args(arguments[1:]).folder), as_json=as_json)
+        _finish(parser.parse_args(arguments[1:]).folder, as_json=as_json)
     else:
         _finish(_measure(_options(arguments)), as_json=as_json)
 
@@ -59,15 +59,29 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--profile", choices=sorted(PROFILES), default="smoke")
     parser.add_argument("--arms", type=_names)
     parser.add_argument("--workloads", type=_names)
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rounds", type=_at_least(1))
+    parser.add_argument("--seed", type=_at_least(0), default=1)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--tau", type=Path)
     return parser.parse_args(arguments)
 
 
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if (value := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{value} is too small: give {least} or more")
+        return value
+
+    return number
+
+
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(each for each in text.split(",") if each)
+    names = tuple(each.strip() for each in text.split(",") if each.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names none: give names with commas between them, or leave it out")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise argparse.ArgumentTypeError(f"{', '.join(twice)} stands in it more than once: name each once")
+    return names
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -92,43 +106,76 @@ def _measure(options: argparse.Namespace) -> Path:
     if options.workloads:
         profile = with_workloads(profile, options.workloads)
     require(profile)
-    # However this is ended, the arms go with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    forget_settings()
+    description = about(profile, options.profile, options.seed, PROJECT, _command(options), tau=options.tau)
     out: Path = options.out or Path("bench-results") / f"{options.profile}-{options.seed}"
-    if (out / TRIALS).exists():
-        raise ConfigurationError(f"{out} holds a result already: give another folder with --out, or remove it")
-    out.mkdir(parents=True, exist_ok=True)
+    _make(out)
     console = Console(stderr=True)
-    console.print(
-        f"profile {options.profile}, seed {options.seed}: {', '.join(profile.arms)}; {profile.rounds} rounds of "
-        f"{len(profile.specs)} trials an arm",
-        highlight=False,
-    )
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    trials = run_rounds(profile, options.seed, say, tau=options.tau)
-    description = about(profile, options.profile, options.seed, PROJECT, _command(options))
+    rounds, planned = profile.rounds, profile.rounds * len(profile.specs) * len(profile.arms)
+    say(
+        f"profile {options.profile}, seed {options.seed}: {', '.join(profile.arms)}; {rounds} "
+        f"round{'s' if rounds > 1 else ''} of {len(profile.specs)} trials an arm"
+    )
+    # However this is ended, the arms go with it. What nohup has this ignore stays ignored.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     (out / ABOUT).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    kept = 0
     with (out / TRIALS).open("w", encoding="utf-8") as file:
-        for trial in trials:
-            # What is over is kept, also where the rest is cut short.
-            file.write(trial.model_dump_json() + "\n")
-            file.flush()
+        try:
+            for trial in run_rounds(profile, options.seed, say, tau=options.tau):
+                file.write(trial.model_dump_json() + "\n")
+                file.flush()
+                kept += 1
+        except KeyboardInterrupt:
+            if kept:
+                say(f"{kept} of {planned} trials are kept: `triptych bench report {out}` makes a report of them")
+            raise
     return out
+
+
+def _make(out: Path) -> None:
+    """Make a result's folder.
+
+    Raises:
+        ConfigurationError: it cannot be made, or holds trials already.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        has_trials = (out / TRIALS).exists() and (out / TRIALS).stat().st_size > 0
+    except OSError as error:
+        raise ConfigurationError(
+            f"{out} cannot be made a result's folder ({error.strerror}): give another one with --out"
+        ) from error
+    if has_trials:
+        raise ConfigurationError(f"{out} holds a result already: give another folder with --out, or remove it")
 
 
 def _finish(folder: Path, *, as_json: bool) -> None:
     """Score a result and write its report."""
-    # Both draw in pandas and matplotlib, which take a second to import.
+    # They draw in pandas and matplotlib, which take a second to import.
     from benchmarks.reporting import summary_markdown, write
+    from benchmarks.reporting.about import read_about
     from benchmarks.scoring import score
 
-    description: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    lines = (folder / TRIALS).read_text(encoding="utf-8").splitlines()
-    trials = [_TRIAL.validate_json(line) for line in lines]
-    frames = score(trials, seed=description["seed"])
+    console = Console(stderr=True)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    description = read_about(folder)
+    require_this_version(description, folder)
+    trials = read_trials(folder, say)
+    lacks = missing(description, trials)
+    if lacks is not None:
+        say(lacks)
+    description = description.model_copy(update={"left_out": () if lacks is None else (lacks,)})
+    frames = score(trials, seed=description.seed)
     written = write(frames, description, folder, trials=trials)
     if as_json:
         print(
@@ -141,15 +188,9 @@ def _finish(folder: Path, *, as_json: bool) -> None:
             )
         )
     else:
-        console = Console()
-        console.print(Markdown(summary_markdown(written, description)))
-        console.print(f"The report: {folder / 'report.html'}", highlight=False)
-
-
-def _existing(folder: Path) -> Path:
-    if not ((folder / TRIALS).is_file() and (folder / ABOUT).is_file()):
-        raise ConfigurationError(f"{folder} is no result of this benchmark: it lacks {TRIALS} or {ABOUT}")
-    return folder
+        shown = Console()
+        shown.print(Markdown(summary_markdown(written, description)))
+        shown.print(f"The report: {folder / 'report.html'}", highlight=False)
 
 
 def _compare(arguments: Sequence[str], *, as_json: bool) -> None:

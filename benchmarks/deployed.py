@@ -18,13 +18,13 @@ from prefect import get_run_logger
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.context import FlowRunContext
 
+from benchmarks.harness.surroundings import without_settings
 from triptych.errors import TriptychError
 from triptych.records import BenchmarkReport
 from triptych.settings import Settings
 
 RESULTS = Path("bench-results")
 """Below the project."""
-_NOT_INHERITED = ("PREFECT", "TRIPTYCH_")
 
 
 async def measure(profile: str, arms: Sequence[str], seed: int) -> BenchmarkReport:
@@ -60,7 +60,7 @@ async def measure(profile: str, arms: Sequence[str], seed: int) -> BenchmarkRepo
 async def _run(command: Sequence[str], folder: Path) -> bytes:
     """Run a command with its progress in the run's log; return what it printed."""
     logger = get_run_logger()
-    env = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    env = without_settings(os.environ)
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

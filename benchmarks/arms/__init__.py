@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from typing import NamedTuple, cast
 
 from benchmarks.arms.protocol import Arm
 
-ARMS: dict[str, str] = {
-    "while_loop": "benchmarks.arms.while_loop",
-    "while_loop_keyed": "benchmarks.arms.while_loop_keyed",
-    "monolith": "benchmarks.arms.monolith",
-    "layered": "benchmarks.arms.layered",
-    "layered_s3": "benchmarks.arms.layered_s3",
-    "prefect_durability": "benchmarks.arms.prefect_durability",
-    "dbos": "benchmarks.arms.dbos_durability",
-}
-"""An arm's name and its module, which is imported when it is asked for: what it needs may not be installed."""
 
-SANDBOXED = ("layered", "layered_s3")
-"""Those that run code of a model's in containers, and need Docker for that, and the image."""
+class Listed(NamedTuple):
+    """What is known of an arm before it is imported: what it needs may not be installed."""
+
+    module: str
+    is_function: bool = False
+    """Whether it is billed as a function-as-a-service, and not as containers; see `rates.toml`."""
+    needs_docker: bool = False
+    """Whether it runs code of a model's in containers, and needs Docker for that, and the image."""
+
+
+ARMS: dict[str, Listed] = {
+    "while_loop": Listed("benchmarks.arms.while_loop", is_function=True),
+    "while_loop_keyed": Listed("benchmarks.arms.while_loop_keyed", is_function=True),
+    "monolith": Listed("benchmarks.arms.monolith"),
+    "layered": Listed("benchmarks.arms.layered", needs_docker=True),
+    "layered_s3": Listed("benchmarks.arms.layered_s3", needs_docker=True),
+    "prefect_durability": Listed("benchmarks.arms.prefect_durability"),
+    "dbos": Listed("benchmarks.arms.dbos_durability"),
+}
+"""By name."""
+
 BOX_IMAGE = "triptych-hands"
 
 
@@ -30,4 +39,4 @@ def load_arm(name: str) -> Arm:
         KeyError: there is none of this name.
         ImportError: a package that it needs is not installed.
     """
-    return cast(Arm, importlib.import_module(ARMS[name]))
+    return cast(Arm, importlib.import_module(ARMS[name].module))

@@ -243,8 +243,7 @@ TUNED_BY = (
     "Interrupts - LangGraph, docs.langchain.com/oss/python/langgraph/interrupts: "
     "nothing with an effect before interrupt() in its node; Command(resume=...) by the interrupt's id.",
     "Persistence - LangGraph, docs.langchain.com/oss/python/langgraph/persistence: "
-    "checkpointers; for production it advises PostgreSQL over SQLite, whose writes are the limit, where the issue has "
-    "SQLite.",
+    "checkpointers; for production it advises PostgreSQL over SQLite, whose writes are the limit; here SQLite.",
     "ChatOpenAI, reference.langchain.com/python/langchain-openai/ChatOpenAI: max_retries, timeout, stream_usage.",
 )
 AGAIN_SECONDS = 0.5

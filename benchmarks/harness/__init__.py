@@ -2,3 +2,8 @@
 
 It knows an arm by `arms.protocol` alone, and imports neither Prefect nor any rival.
 """
+
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+"""The checkout."""

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import psutil
 from benchmarks.arms import load_arm
 from benchmarks.harness.profiles import PACE, TIME_SCALE, Profile
 from benchmarks.scoring import BENCHMARK_VERSION
+from benchmarks.workloads import retail
 
 PACKAGES = (
     "prefect",
@@ -28,7 +30,9 @@ PACKAGES = (
 )
 
 
-def about(profile: Profile, name: str, seed: int, project: Path, command: str) -> dict[str, Any]:
+def about(
+    profile: Profile, name: str, seed: int, project: Path, command: str, *, tau: Path | None = None
+) -> dict[str, Any]:
     """Describe a run, for `about.json` and the page.
 
     Args:
@@ -37,12 +41,18 @@ def about(profile: Profile, name: str, seed: int, project: Path, command: str) -
         seed: Of items and plans.
         project: The checkout.
         command: What repeats it.
+        tau: The public tasks that take the samples' place.
+
+    Raises:
+        ConfigurationError: the public tasks cannot be read.
     """
     return {
         "benchmark_version": BENCHMARK_VERSION,
         "profile": name,
         "seed": seed,
         "rounds": profile.rounds,
+        "trials_an_arm": profile.rounds * len(profile.specs),
+        "tau": None if tau is None else {"path": str(tau), "sha256": _digest(tau)},
         "arms": {arm: {"tuned_by": list(load_arm(arm).TUNED_BY)} for arm in profile.arms},
         "time_scale": TIME_SCALE,
         "pace": PACE.model_dump(),
@@ -58,6 +68,11 @@ def about(profile: Profile, name: str, seed: int, project: Path, command: str) -
         "is_clean": _git(project, "status", "--porcelain") == "",
         "command": command,
     }
+
+
+def _digest(tau: Path) -> str:
+    """Return what tells whether two runs were given the same tasks, wherever these lay."""
+    return sha256("\n".join(item.model_dump_json() for item in retail.from_tau(tau)).encode()).hexdigest()
 
 
 def _cpu() -> str:

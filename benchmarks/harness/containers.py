@@ -40,7 +40,8 @@ def left_behind(before: Set[str]) -> int:
 def container_of(pid: int) -> str | None:
     """Return the id of the container that a process is in; None: it is in none, or gone, or this is no Linux."""
     try:
-        found = _ID.search(Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"))
+        found = _ID.findall(Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"))
     except OSError:
         return None
-    return None if found is None else found[0]
+    # The innermost: this machine may be a container itself.
+    return found[-1] if found else None

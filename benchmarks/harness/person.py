@@ -7,16 +7,17 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from benchmarks.arms.protocol import Look
-from benchmarks.contract import Item
+from benchmarks.contract import Decision, Item
 
 STALE_SECONDS = 15.0
 """An answer that an arm has not taken notice of by then was not taken: it is asked again."""
 SETTLE_SECONDS = 2.0
 """How long every item has waited until nothing but waiting goes on: processes that are done need a moment to go."""
 READ_SECONDS = 3.0
-"""How long after that nobody answers yet, so that what is held and used meanwhile can be read."""
-OPEN_AT_THE_LATEST_SECONDS = 150.0
-"""After the first item began to wait: one that is stuck does not hold all others up."""
+"""For how long nobody answers from then on, so that what is held and used can be read; a trial may take longer."""
+OPEN_AT_THE_LATEST_SECONDS = 240.0
+"""After the first item began to wait: one that is stuck does not hold all others up. One that comes back late is waited
+for: an arm that heartbeats bring back after 90 s, or twice, has its idle cost read as well."""
 
 
 class Desk:
@@ -30,9 +31,10 @@ class Desk:
         is_quiet: Whether every item under way waits, and has done so for `SETTLE_SECONDS`.
     """
 
-    def __init__(self, *, opened_at: float | None = None) -> None:
-        """Remember whether it is open; nobody waits yet."""
+    def __init__(self, *, opened_at: float | None = None, read_seconds: float = READ_SECONDS) -> None:
+        """Remember whether it is open, and for how long what is held is read; nobody waits yet."""
         self.opened_at = opened_at
+        self._read_seconds = read_seconds
         self.is_quiet = False
         self._first: float | None = None
         self._all_since: float | None = None
@@ -53,7 +55,7 @@ class Desk:
         seconds = 0.0 if self._all_since is None else now - self._all_since
         self.is_quiet = seconds >= SETTLE_SECONDS
         is_late = self._first is not None and now - self._first >= OPEN_AT_THE_LATEST_SECONDS
-        if self.opened_at is None and (seconds >= SETTLE_SECONDS + READ_SECONDS or is_late):
+        if self.opened_at is None and (seconds >= SETTLE_SECONDS + self._read_seconds or is_late):
             self.opened_at = now
 
     def disturb(self) -> None:
@@ -71,6 +73,8 @@ class Asked:
     desk: Desk
     asked: int = 0
     asked_again: int = 0
+    decisions: list[Decision] = field(default_factory=list[Decision])
+    """What the person said, the first first."""
     _waits: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     _since: float | None = None
     _decided: dict[str, float] = field(default_factory=dict[str, float])
@@ -101,7 +105,9 @@ class Asked:
         self._no_longer_waits(now)
         self._moved_on = False
         self._decided[call] = now
-        return self._says(call)
+        approve = self._says(call)
+        self.decisions.append(Decision(at=now, call=call, approve=approve))
+        return approve
 
     @property
     def is_waiting(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from benchmarks.harness.person import READ_SECONDS
 from benchmarks.workloads import coding
 from triptych.errors import ConfigurationError
 from triptych.settings import ScriptedSettings
@@ -29,6 +30,8 @@ class Spec(NamedTuple):
     at_once: int | None = None
     """None: all items are handed in at the start."""
     deadline_seconds: float = 420.0
+    read_seconds: float = READ_SECONDS
+    """How long it is read what an arm holds and uses while all wait for a person."""
 
     @property
     def runs_code(self) -> bool:
@@ -99,8 +102,9 @@ PROFILES: dict[ProfileName, Profile] = {
             Spec("retail", "restart", 6),
             Spec("retail", "store_outage", 6),
             Spec("retail", "deploy", 4),
-            Spec("approvals", "none", 6),
-            Spec("approvals", "restart", 6),
+            # What an arm does every so often, as send a heartbeat each half minute, is a part of what it costs to wait.
+            Spec("approvals", "none", 6, read_seconds=30.0),
+            Spec("approvals", "restart", 6, read_seconds=10.0),
             Spec("coding", "none", 4),
             Spec("coding", "kills", 4),
             *(Spec(f"steps-{length}", "none", 1, pace=NO_DELAY) for length in LENGTHS),

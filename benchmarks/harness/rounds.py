@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.arms import ARMS, BOX_IMAGE, SANDBOXED, load_arm
+from benchmarks.arms import ARMS, BOX_IMAGE, load_arm
 from benchmarks.contract import Item, Trial
 from benchmarks.fault_plans import make
+from benchmarks.harness import PROJECT
+from benchmarks.harness.guard import guarded
 from benchmarks.harness.profiles import TIME_SCALE, Profile, Spec
 from benchmarks.harness.trial import Task, place_for, run_trial
 from benchmarks.harness.world import world
@@ -20,7 +21,6 @@ from benchmarks.workloads import make_items, renamed
 from triptych.errors import ConfigurationError
 from triptych.sandbox.docker import docker_lacks, image_lacks
 
-PROJECT = Path(__file__).parents[2]
 NEEDED = ("langgraph", "langchain_openai", "dbos", "pyarrow", "matplotlib", "jinja2")
 """Packages of the group `bench`, as they are imported."""
 
@@ -42,7 +42,7 @@ def require(profile: Profile) -> None:
             f"the benchmark compares packages that are not installed here ({', '.join(missing)}): `make bench` "
             "installs them, or: pip install --require-hashes -r requirements-bench.lock"
         )
-    if any(spec.runs_code for spec in profile.specs) and set(profile.arms) & set(SANDBOXED):
+    if any(spec.runs_code for spec in profile.specs) and any(ARMS[arm].needs_docker for arm in profile.arms):
         lacking = docker_lacks() or image_lacks(BOX_IMAGE, f"docker build --tag {BOX_IMAGE} deployments/hands")
         if lacking:
             raise ConfigurationError(f"coding agents work in containers: {lacking}. Without: --workloads retail,...")
@@ -85,8 +85,7 @@ def _trials(arm: str, specs: Sequence[Spec], number: int, seed: int, say: Say, t
 
 def _served(arm: str, tasks: list[Task], say: Say, *, with_code: bool) -> Iterator[Trial]:
     mark = uuid.uuid4().hex
-    with tempfile.TemporaryDirectory(prefix="triptych-bench-") as name:
-        folder = Path(name)
+    with guarded(mark) as folder:
         try:
             with world(folder / "world", mark, with_code=with_code) as around:
                 place = place_for(folder / arm, around, mark, sys.executable, PROJECT)._replace(runs_code=with_code)
@@ -123,4 +122,5 @@ def _task(arm: str, spec: Spec, at: int, number: int, seed: int, tau: Path | Non
         time_scale=TIME_SCALE,
         deadline_seconds=spec.deadline_seconds,
         at_once=spec.at_once,
+        read_seconds=spec.read_seconds,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from benchmarks.arms.protocol import Job, Look, Place, Served
 from benchmarks.contract import FaultPlan, Happening, Item, ItemTrial, LedgerLine, Parts, State, Struck, Trial, Used
 from benchmarks.harness.containers import left_behind, present
-from benchmarks.harness.person import Asked, Desk
+from benchmarks.harness.person import READ_SECONDS, Asked, Desk
 from benchmarks.harness.sampling import Sampler, bytes_of
 from benchmarks.harness.world import World
 from triptych.settings import ScriptedSettings
@@ -41,6 +42,8 @@ class Task:
     """What has not ended by then, has not ended."""
     at_once: int | None = None
     """How many items are under way at a time; None: all of them."""
+    read_seconds: float = READ_SECONDS
+    """How long nobody answers while all that are under way wait."""
 
 
 def run_trial(task: Task, served: Served, place: Place, world: World, say: Callable[[str], None]) -> Trial:
@@ -54,9 +57,23 @@ def run_trial(task: Task, served: Served, place: Place, world: World, say: Calla
         say: Called with a line of progress.
 
     Returns:
-        The trial. Where the harness itself failed it says so, and then says nothing about the arm.
+        The trial. What the arm could not do that it was asked for ends it, and counts. Where the harness itself failed
+        it says so, and then says nothing about the arm.
     """
     return _Running(task, served, place, world, say).run()
+
+
+class _ArmFailed(Exception):
+    """The arm could not do what it was asked for."""
+
+
+@contextmanager
+def _asked_to(what: str) -> Generator[None]:
+    """Take whatever goes wrong for the arm's own failure: what does not survive is not left out of what is counted."""
+    try:
+        yield
+    except Exception as error:
+        raise _ArmFailed(f"it could not {what}: {type(error).__name__}: {error}") from error
 
 
 @dataclass
@@ -83,6 +100,7 @@ class _Under:
             answer=self.last.answer,
             asked=self.asked.asked,
             asked_again=self.asked.asked_again,
+            decisions=tuple(self.asked.decisions),
             waits=self.asked.waits(over),
         )
 
@@ -103,27 +121,32 @@ class _Running:
         self._probes = [_probe(task.items[0], number) for number in range(PROBES)] if self._happenings else []
         self._is_about_people = any(action.approval != "none" for item in task.items for action in item.actions)
         # Where nobody is to be asked, an arm that does ask is not kept waiting.
-        self._desk = Desk(opened_at=None if self._is_about_people else 0.0)
-        self._sampler = Sampler(place.mark, with_containers=place.runs_code)
+        self._desk = Desk(opened_at=None if self._is_about_people else 0.0, read_seconds=task.read_seconds)
+        self._containers = present() if place.runs_code else None
+        self._sampler = Sampler(place.mark, containers=self._containers)
 
     def run(self) -> Trial:
         task = self._task
         name = f"{task.workload}-{task.plan.name}-{task.round}"
         before = bytes_of(self._place.folder / "state")
-        containers = present() if self._place.runs_code else None
+        arm_failure: str | None = None
         failure: str | None = None
         used: Used | None = None
         self._ledger = self._world.begin(name, [*task.items, *self._probes], task.plan, task.pace)
         began = time.monotonic()
         try:
             with self._sampler:
-                self._to_the_end(began + task.deadline_seconds)
+                try:
+                    self._to_the_end(began + task.deadline_seconds)
+                except _ArmFailed as error:
+                    arm_failure = str(error)
+                    self._say(f"{task.arm}, {name}: {arm_failure}")
                 seconds = time.monotonic() - began
             used = Used(
                 seconds=seconds,
                 **self._sampler.usage()._asdict(),
                 state_bytes=bytes_of(self._place.folder / "state") - before,
-                containers_left=None if containers is None else left_behind(containers),
+                containers_left=None if self._containers is None else left_behind(self._containers),
             )
         except Exception as error:  # whatever it is, it is not scored against the arm
             failure = f"{type(error).__name__}: {error}"
@@ -132,13 +155,15 @@ class _Running:
         time.sleep(AFTERMATH_SECONDS)
         ids = {item.id for item in task.items}
         lines = tuple(line for line in self._ledger.refresh() if line.item in ids)
+        # What an arm was not even handed because it had failed before is not done either.
+        never = [_never(item, over) for item in self._left if arm_failure is not None]
         return Trial(
             arm=task.arm,
             workload=task.workload,
             plan=task.plan,
             round=task.round,
             items=task.items,
-            came_of=tuple(self._under[item.id].came_of(over) for item in task.items if item.id in self._under),
+            came_of=(*(self._under[item.id].came_of(over) for item in task.items if item.id in self._under), *never),
             used=used,
             deploys=tuple(
                 parts.model_copy(update={"lost": sum(each.last.state != "done" for each in under)})
@@ -147,6 +172,7 @@ class _Running:
             struck=tuple(self._struck),
             ledger=lines,
             time_scale=task.time_scale,
+            arm_failure=arm_failure,
             harness_failure=failure,
         )
 
@@ -176,11 +202,13 @@ class _Running:
         job = Job(item.id, item.instruction, self._world.shop_url(item.id))
         under = _Under(item, job, Asked(item, self._task.time_scale, self._desk), submitted_at=time.time())
         self._under[item.id] = under
-        self._served.submit(job)
+        with _asked_to("take an item"):
+            self._served.submit(job)
         return under
 
     def _look_at(self, under: _Under) -> None:
-        under.last = self._served.look(under.job)
+        with _asked_to("say how an item stands"):
+            under.last = self._served.look(under.job)
         now = time.time()
         if under.last.state in _ENDED:
             under.ended_at = now
@@ -188,26 +216,33 @@ class _Running:
         if answer is not None:
             # Before the arm does anything about it.
             self._sampler.is_idle = False
-            self._served.decide(under.job, answer)
+            with _asked_to("take a decision"):
+                self._served.decide(under.job, answer)
 
     def _let_happen(self, happening: Happening, under: Sequence[_Under]) -> None:
         self._say(f"{self._task.arm}: {happening.what.replace('_', ' ')}")
         self._sampler.is_idle = False
         if happening.what == "deploy":
-            self._deploys.append((self._deploy(happening), tuple(under)))
-        elif happening.what == "restart":
-            began = time.time()
-            parts = self._served.restart()
-            # It strikes once all are dead: what still begins while they are looked for is nobody's recovery.
-            self._has_struck(happening, began + parts.get("kill", 0.0))
+            self._deploy(happening, tuple(under))
         else:
-            began = time.time()
-            self._served.store_outage(happening.seconds)
-            self._has_struck(happening, began)
+            with self._strikes(happening) as parts, _asked_to(f"stand the {happening.what.replace('_', ' ')}"):
+                if happening.what == "restart":
+                    parts |= self._served.restart()
+                else:
+                    self._served.store_outage(happening.seconds)
         self._desk.disturb()
 
-    def _has_struck(self, happening: Happening, at: float) -> None:
-        self._struck.append(Struck(what=happening.what, at=at, until=time.time()))
+    @contextmanager
+    def _strikes(self, happening: Happening) -> Generator[dict[str, float]]:
+        """Write down what is done meanwhile, whether or not the arm survives it, with the parts that it took."""
+        began = time.time()
+        parts: dict[str, float] = {}
+        try:
+            yield parts
+        finally:
+            # A restart strikes once all are dead: what still begins while they are looked for is nobody's recovery.
+            at = began + (parts.get("kill", 0.0) if happening.what == "restart" else 0.0)
+            self._struck.append(Struck(what=happening.what, at=at, until=time.time()))
 
     def _is_due(self, happening: Happening, under: Sequence[_Under]) -> bool:
         """Whether so much of the trial has been done; where a person is asked, whether so many wait."""
@@ -221,17 +256,22 @@ class _Running:
     def _requests(self) -> list[LedgerLine]:
         return [line for line in self._ledger.refresh() if line.kind == "request"]
 
-    def _deploy(self, happening: Happening) -> Parts:
+    def _deploy(self, happening: Happening, under: tuple[_Under, ...]) -> None:
         """Change a line, deploy it, and hand items in until one of them meets it."""
         text = self._place.instructions.read_text(encoding="utf-8")
         first, _, rest = text.partition("\n")
         version = str(int(first.removeprefix("Version ").rstrip(".")) + 1)
+        parts: dict[str, float] = {}
+        serving: float | None = None
         began = time.time()
         self._place.instructions.write_text(f"Version {version}.\n{rest}", encoding="utf-8")
-        parts = self._served.deploy()
-        self._has_struck(happening, began)
-        serving = self._until_served(version)
-        return Parts(parts=parts, serving_seconds=None if serving is None else serving - began)
+        try:
+            with self._strikes(happening), _asked_to("be deployed"):
+                parts = self._served.deploy()
+            serving = self._until_served(version)
+        finally:
+            seconds = None if serving is None else serving - began
+            self._deploys.append((Parts(parts=parts, serving_seconds=seconds), under))
 
     def _until_served(self, version: str) -> float | None:
         while self._probes:
@@ -249,6 +289,11 @@ class _Running:
                         self._look_at(each)
                 time.sleep(POLL_SECONDS)
         return None
+
+
+def _never(item: Item, over: float) -> ItemTrial:
+    """What became of an item that there was no arm for any more."""
+    return ItemTrial(item=item.id, submitted_at=over, ended_at=None, state="unknown", answer=None)
 
 
 def _probe(like: Item, number: int) -> Item:

@@ -13,6 +13,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from benchmarks.contract import FaultPlan, Item, LedgerLine
+from benchmarks.harness import PROJECT
 from triptych.settings import ScriptedSettings
 
 READY_SECONDS = 60.0
@@ -113,6 +114,7 @@ def world(folder: Path, mark: str, *, with_code: bool = False) -> Generator[Worl
     with log.open("wb") as out:
         process = subprocess.Popen(
             command + (["--with-code"] if with_code else []),
+            cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

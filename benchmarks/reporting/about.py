@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from benchmarks.arms import ARMS
 from benchmarks.scoring import BENCHMARK_VERSION
-from benchmarks.scoring.rates import Rates, load_rates
+from benchmarks.scoring.rates import Rates, is_function, load_rates
 from triptych.errors import ConfigurationError
 
 FILE = "about.json"
@@ -38,6 +39,15 @@ class Tuning(_Frozen):
     """What of its own documentation it follows, each with the page's title and address."""
 
 
+class Tau(_Frozen):
+    """Tickets in the public tau-bench format that took the place of the retail samples."""
+
+    path: str
+    """Where they lay."""
+    sha256: str
+    """Of their content."""
+
+
 class About(_Frozen):
     """One result's circumstances, as `benchmarks.harness.about` describes them."""
 
@@ -46,6 +56,10 @@ class About(_Frozen):
     profile: str
     seed: int
     rounds: int
+    trials_an_arm: int | None = None
+    """How many were planned; None: not known."""
+    tau: Tau | None = None
+    """None: the samples."""
     arms: dict[str, Tuning]
     time_scale: float
     """Seconds of the workload's time in a second of the harness's, for what waits for a person."""
@@ -67,6 +81,11 @@ class About(_Frozen):
     """What measures all of this again."""
 
     @property
+    def said_of_tickets(self) -> str:
+        """Which tickets the retail runs were about, in words: the same only where their content is."""
+        return "the samples" if self.tau is None else f"those of --tau, {self.tau.sha256[:12]}"
+
+    @property
     def said_of_pace(self) -> str:
         """The model's pace, in words."""
         return ", ".join(f"{name} {value}" for name, value in self.pace.items()) or "unknown"
@@ -77,8 +96,9 @@ class About(_Frozen):
         if self.rates is None:
             return "unknown"
         function, container = self.rates.function, self.rates.container
+        functions = ", ".join(filter(is_function, ARMS))
         return (
-            f"{', '.join(function.arms)}: {function.gb_second_usd:g} USD a GB-second and {function.request_usd:g} USD "
+            f"{functions}: {function.gb_second_usd:g} USD a GB-second and {function.request_usd:g} USD "
             f"an invocation, as of {function.as_of}; other arms: {container.vcpu_hour_usd:g} USD a vCPU-hour and "
             f"{container.gb_hour_usd:g} USD a GB-hour, as of {container.as_of}"
         )
@@ -108,5 +128,11 @@ def read_about(folder: Path) -> About:
         raise ConfigurationError(f"{folder} is no result of this benchmark: it has no {FILE}")
     try:
         return About.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ConfigurationError(f"{file} cannot be read as a result's: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        what = f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}" if first["loc"] else first["msg"]
+        raise ConfigurationError(
+            f"{file} cannot be read as a result's ({what}): restore it, or measure again"
+        ) from error

@@ -204,6 +204,7 @@ def _circumstances(a: About, b: About) -> Iterator[Circumstance]:
         ("version of the benchmark", a.benchmark_version, b.benchmark_version, "nothing is compared"),
         ("machine", _machine(a), _machine(b), counted),
         ("seed", a.seed, b.seed, "other items and other faults: no run is compared"),
+        ("tickets", a.said_of_tickets, b.said_of_tickets, "other items: no run is compared"),
         ("profile", a.profile, b.profile, "other trials: no run is compared"),
         ("time scale", f"{a.time_scale:g}", f"{b.time_scale:g}", "where a person is waited for, nothing is compared"),
         ("the model's pace", a.said_of_pace, b.said_of_pace, "no run is compared"),
@@ -274,6 +275,8 @@ def _not_comparable(key: Key, a: About, b: About) -> str:
         for name in ("seed", "profile", "pace"):
             if getattr(a, name) != getattr(b, name):
                 reasons.append(f"{name}s differ")
+        if a.said_of_tickets != b.said_of_tickets:
+            reasons.append("tickets differ")
     if key.measure.startswith("cost_") and a.rates != b.rates:
         reasons.append("rates differ")
     if key.measure not in ELSEWHERE_THE_SAME and a.machine != b.machine:

@@ -128,7 +128,7 @@ def _read(file: Path, columns: Mapping[str, Column]) -> pd.DataFrame:
             keep_default_na=False,
             na_values={name: [""] for name in numbers},
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise ConfigurationError(f"{file} cannot be read as a frame of this version: {error}") from error
     if list(content.columns) != list(columns):
         raise ConfigurationError(f"{file} has not the columns of this version: {', '.join(content.columns)}")

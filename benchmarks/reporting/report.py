@@ -192,6 +192,7 @@ def _circumstances(frames: Frames, about: About, plots: Sequence[Plot]) -> Secti
         ("system", machine.system),
         ("commit", _commit(about)),
         ("seed", str(about.seed)),
+        ("tickets", about.said_of_tickets),
         ("profile", about.profile),
         ("rounds", str(about.rounds)),
         ("time scale", f"{about.time_scale:g}: so many seconds of a person's time pass in one second"),

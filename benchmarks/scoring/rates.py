@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tomllib
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_ai.usage import RequestUsage
 
+from benchmarks.arms import ARMS
 from benchmarks.contract import MODEL, PROVIDER, Used
 from triptych.errors import ConfigurationError
 from triptych.loop.models.pricing import cost_usd
@@ -32,8 +32,6 @@ class FunctionRates(_Frozen):
     """Of one invocation."""
     as_of: str
     """When these were the list prices."""
-    arms: tuple[str, ...]
-    """Patterns of the arms that are billed so."""
 
 
 class ContainerRates(_Frozen):
@@ -50,10 +48,6 @@ class Rates(_Frozen):
 
     function: FunctionRates
     container: ContainerRates
-
-    def is_function(self, arm: str) -> bool:
-        """Whether an arm is billed as a function."""
-        return any(fnmatchcase(arm, pattern) for pattern in self.function.arms)
 
 
 class Compute(NamedTuple):
@@ -77,6 +71,11 @@ def load_rates(file: Path = RATES) -> Rates:
         raise ConfigurationError(f"the rates in {file} cannot be used: {error}") from error
 
 
+def is_function(arm: str) -> bool:
+    """Whether an arm is billed as a function; one that is not in `ARMS` is not."""
+    return arm in ARMS and ARMS[arm].is_function
+
+
 def compute_cost(rates: Rates, arm: str, used: Used, *, invocations: int, wait_seconds: float) -> Compute:
     """Return what a trial's processes cost.
 
@@ -87,7 +86,7 @@ def compute_cost(rates: Rates, arm: str, used: Used, *, invocations: int, wait_s
         invocations: How often a run began from the start.
         wait_seconds: How long people are waited for, in the workload's own time; 0: nobody is.
     """
-    if rates.is_function(arm):
+    if is_function(arm):
         gb_second_usd, vcpu_second_usd = rates.function.gb_second_usd, 0.0  # its CPU comes with its memory
         rest_usd = invocations * rates.function.request_usd
     else:

@@ -76,7 +76,10 @@ def lines_of_arms(arms: Iterable[str]) -> dict[str, int]:
     """
     return {
         arm: lines_of(
-            {name: (_FOLDER / name).read_text(encoding="utf-8") for name in _sources(ARMS[arm].rpartition(".")[2])}
+            {
+                name: (_FOLDER / name).read_text(encoding="utf-8")
+                for name in _sources(ARMS[arm].module.rpartition(".")[2])
+            }
         )
         for arm in sorted(set(arms) & set(ARMS))
     }

@@ -56,7 +56,7 @@ def result(seed: int, tmp_path_factory: pytest.TempPathFactory) -> Result:
 def test_every_arm_ran_every_trial_and_the_harness_failed_in_none(result: Result) -> None:
     ran = {(trial.arm, trial.workload, trial.plan.name) for trial in result.trials}
     assert ran == {(arm, spec.workload, spec.plan) for arm in SMOKE.arms for spec in SMOKE.specs}
-    assert [trial.harness_failure for trial in result.trials] == [None] * len(result.trials)
+    assert {(trial.harness_failure, trial.arm_failure) for trial in result.trials} == {(None, None)}
     assert result.frame("left_out").empty
 
 

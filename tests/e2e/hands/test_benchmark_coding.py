@@ -65,7 +65,7 @@ def test_one_that_stays_is_counted(stranger: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_runs_in_one_is_the_arms_where_it_has_containers(hands_image: str, docker_alone: None) -> None:
-    with Sampler("nobody", with_containers=True) as ours, Sampler("nobody") as nobodys:
+    with Sampler("nobody", containers=containers.present()) as ours, Sampler("nobody") as nobodys:
         (container,) = docker("run", "--detach", "--entrypoint", "sleep", hands_image, "300")
         try:
             poll("what is in the container", lambda: ours.usage().peak_memory_mib > 0)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.arms.protocol import Look
-from benchmarks.contract import Action, Item
+from benchmarks.contract import Action, Decision, Item
 from benchmarks.harness.person import OPEN_AT_THE_LATEST_SECONDS, STALE_SECONDS, Asked, Desk, told
 
 REFUND = {"order_id": "#T1", "amount": 600.0}
@@ -27,6 +27,7 @@ def test_a_person_takes_the_item_s_time_and_then_answers() -> None:
     assert person.look(WAITING, 12.0) is True
     assert (person.asked, person.asked_again, person.waits(50.0)) == (1, 0, ((10.0, 12.0),))
     assert not person.is_waiting
+    assert person.decisions == [Decision(at=12.0, call=CALL, approve=True)]
 
 
 def test_a_persons_time_runs_from_the_opening_or_from_the_question_whichever_is_later() -> None:
@@ -67,6 +68,11 @@ def test_the_desk_opens_once_all_have_waited_and_been_read() -> None:
     seen = looks(desk, True, True, times=[60.0, 61.9, 62.0, 64.9, 65.0])
     assert seen == [(False, False), (False, False), (True, False), (True, False), (True, True)]
     assert desk.opened_at == 65.0
+
+
+def test_it_may_be_read_for_longer() -> None:
+    seen = looks(Desk(read_seconds=30.0), True, times=[0.0, 31.9, 32.0])
+    assert seen == [(False, False), (True, False), (True, True)]
 
 
 def test_one_that_goes_on_meanwhile_keeps_it_closed() -> None:
@@ -121,3 +127,4 @@ def test_the_same_call_asked_anew_is_counted(meanwhile: Look | None) -> None:
         person.look(meanwhile, 1.0)
     assert person.look(WAITING, STALE_SECONDS + 1) is True
     assert (person.asked, person.asked_again) == (2, 1)
+    assert [decision.at for decision in person.decisions] == [0.0, STALE_SECONDS + 1]

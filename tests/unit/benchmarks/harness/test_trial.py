@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from benchmarks.arms.protocol import Job, Look, Place
-from benchmarks.contract import Fault, FaultPlan, Happening, Item, Trial
+from benchmarks.contract import Fault, FaultPlan, Happening, Item, LedgerLine, Parts, Trial
 from benchmarks.fault_plans import make
-from benchmarks.harness import person
-from benchmarks.harness.person import READ_SECONDS, SETTLE_SECONDS
-from benchmarks.harness.rounds import PROJECT
+from benchmarks.harness import PROJECT, person
+from benchmarks.harness.person import READ_SECONDS, SETTLE_SECONDS, told
 from benchmarks.harness.trial import Task, place_for, run_trial
-from benchmarks.harness.world import World, world
+from benchmarks.harness.world import Ledger, World, world
 from benchmarks.workloads import make_items, renamed
 from tests.unit.benchmarks.harness.fake_arm import RESTART_SECONDS, FakeArm
 from triptych.settings import ScriptedSettings
@@ -55,7 +54,7 @@ def task(of: tuple[Item, ...], plan: FaultPlan, **more: object) -> Task:
 
 
 def states(trial: Trial) -> list[str]:
-    assert trial.harness_failure is None
+    assert (trial.harness_failure, trial.arm_failure) == (None, None)
     return [each.state for each in trial.came_of]
 
 
@@ -104,6 +103,11 @@ def test_a_person_is_asked_and_an_arm_restarted_while_it_waits(around: World, pl
     applied = {line.item for line in trial.ledger if line.event == "applied"}
     assert applied == intended
     assert applied != {item.id for item in of}, "every fourth is denied"
+    for each, item, (_, until) in zip(trial.came_of, of, waits, strict=True):
+        (decision,) = each.decisions
+        assert decision.call == told("refund", next(a.arguments for a in item.actions if a.approval != "none"))
+        assert decision.approve == (item.id in intended)
+        assert decision.at == until
 
 
 def test_an_item_that_is_stuck_leaves_idle_unread(around: World, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,13 +170,88 @@ def test_an_outage_comes_when_it_is_due(around: World, place: Place) -> None:
     assert sorted(answered)[1] < trial.struck[0].at
 
 
-class _Broken(FakeArm):
+class _Breaks(FakeArm):
+    """Cannot do one thing."""
+
+    what = ""
+
+    def submit(self, job: Job) -> None:
+        self._perhaps("submit")
+        super().submit(job)
+
     def look(self, job: Job) -> Look:
-        raise httpx.ConnectError("the harness's own fault")
+        self._perhaps("look")
+        return super().look(job)
+
+    def decide(self, job: Job, approve: bool) -> None:
+        self._perhaps("decide")
+        super().decide(job, approve)
+
+    def deploy(self) -> dict[str, float]:
+        self._perhaps("deploy")
+        return super().deploy()
+
+    def restart(self) -> dict[str, float]:
+        self._perhaps("restart")
+        return super().restart()
+
+    def store_outage(self, seconds: float) -> None:
+        self._perhaps("store_outage")
+        super().store_outage(seconds)
+
+    def _perhaps(self, what: str) -> None:
+        if what == self.what:
+            raise TimeoutError(f"no {what}")
 
 
-def test_a_failure_of_the_harness_is_told_apart(around: World, place: Place) -> None:
+@pytest.mark.parametrize("what", ["submit", "look", "decide", "deploy", "restart", "store_outage"])
+def test_what_an_arm_cannot_do_counts_and_ends_its_trial(around: World, place: Place, what: str) -> None:
+    of, arm = items("approvals", 2, f"breaks-{what.replace('_', '-')}"), _Breaks(place)
+    arm.what = what
+    happenings = tuple(
+        Happening.model_validate({"what": each, "after_share": 0.5, "seconds": 1})
+        for each in ("deploy", "restart", "store_outage")
+        if each == what
+    )
+    plan = FaultPlan(name="breaks", seed=1, happenings=happenings)
+    trial = run_trial(task(of, plan, at_once=1), arm, place, around, print)
+    assert trial.harness_failure is None
+    assert trial.arm_failure is not None
+    assert trial.arm_failure.endswith(f"TimeoutError: no {what}")
+    assert [each.item for each in trial.came_of] == [item.id for item in of], "what it was not even handed is not done"
+    assert {each.ended_at for each in trial.came_of} == {None}
+    assert trial.came_of[1].state == "unknown"
+    assert trial.used is not None
+    assert [each.what for each in trial.struck] == [each.what for each in happenings]
+    failed = Parts(parts={}, serving_seconds=None, lost=1)
+    assert list(trial.deploys) == ([failed] if what == "deploy" else [])
+    # The next one has its own chance.
+    arm.what = ""
+    again = items("retail", 1, f"after-{what.replace('_', '-')}")
+    assert states(run_trial(task(again, make("none", 1, again)), arm, place, around, print)) == ["done"]
+
+
+def test_an_arm_that_takes_no_item_after_a_deploy_has_not_been_deployed(around: World, place: Place) -> None:
+    class NoMore(_Breaks):
+        def deploy(self) -> dict[str, float]:
+            self.what = "submit"
+            return {"read": 0.0}
+
+    of = items("retail", 1, "no-more")
+    trial = run_trial(task(of, make("deploy", 1, of), pace=SLOWLY), NoMore(place), place, around, print)
+    assert trial.arm_failure == "it could not take an item: TimeoutError: no submit"
+    assert list(trial.deploys) == [Parts(parts={"read": 0.0}, serving_seconds=None, lost=1)]
+
+
+def test_a_failure_of_the_harness_is_told_apart(around: World, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Ledger) -> list[LedgerLine]:
+        if time.monotonic() < until:
+            raise OSError("the ledger cannot be read")
+        return refresh(self)
+
+    until, refresh = time.monotonic() + 0.5, Ledger.refresh
+    monkeypatch.setattr(Ledger, "refresh", broken)
     of = items("retail", 1, "broken")
-    trial = run_trial(task(of, make("none", 1, of)), _Broken(place), place, around, print)
-    assert trial.harness_failure == "ConnectError: the harness's own fault"
-    assert trial.used is None
+    trial = run_trial(task(of, make("deploy", 1, of)), FakeArm(place), place, around, print)
+    assert trial.harness_failure == "OSError: the ledger cannot be read"
+    assert (trial.arm_failure, trial.used) == (None, None)

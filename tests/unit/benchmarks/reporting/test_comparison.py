@@ -123,7 +123,12 @@ def test_another_machine_leaves_what_is_counted(before: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("changed", "why"),
-    [({"seed": 8}, "seeds differ"), ({"profile": "smoke"}, "profiles differ"), ({"pace": {"a": 1}}, "paces differ")],
+    [
+        ({"seed": 8}, "seeds differ"),
+        ({"profile": "smoke"}, "profiles differ"),
+        ({"pace": {"a": 1}}, "paces differ"),
+        ({"tau": {"path": "tasks", "sha256": "0123"}}, "tickets differ"),
+    ],
 )
 def test_other_runs_leave_what_is_about_no_run(before: Path, tmp_path: Path, changed: dict[str, Any], why: str) -> None:
     found = compare(before, saved(tmp_path / "after", made.frames(arms=ARMS, rounds=2), **changed))
@@ -133,11 +138,17 @@ def test_other_runs_leave_what_is_about_no_run(before: Path, tmp_path: Path, cha
     assert "not comparable" in shown(found)
 
 
+def test_the_same_tickets_may_lie_elsewhere(tmp_path: Path) -> None:
+    frames = made.frames(arms=ARMS, rounds=2)
+    here, there = (saved(tmp_path / path, frames, tau={"path": path, "sha256": "0123"}) for path in ("here", "there"))
+    assert compare(here, there).circumstances == ()
+
+
 def test_another_time_scale_or_other_rates_leave_the_rest(before: Path, tmp_path: Path) -> None:
     found = compare(before, saved(tmp_path / "after", made.frames(arms=ARMS, rounds=2), time_scale=60.0))
     assert {change.key.workload for change in found.changes if change.verdict == "not comparable"} == {"approvals"}
     rates = {
-        "function": {"gb_second_usd": 1, "request_usd": 1, "as_of": "now", "arms": ["x"]},
+        "function": {"gb_second_usd": 1, "request_usd": 1, "as_of": "now"},
         "container": {"vcpu_hour_usd": 1, "gb_hour_usd": 1, "as_of": "now"},
     }
     found = compare(before, saved(tmp_path / "dear", made.frames(arms=ARMS, rounds=2), rates=rates))
@@ -171,3 +182,13 @@ def test_every_measure_is_known_to_depend_on_the_machine_or_not() -> None:
     assert {measure.name for measure in MEASURES} == ELSEWHERE_THE_SAME | TIMED
     assert not ELSEWHERE_THE_SAME & TIMED
     assert WHEREVER < ELSEWHERE_THE_SAME
+
+
+def test_a_number_that_no_column_can_hold_is_said_with_the_file(before: Path, tmp_path: Path) -> None:
+    broken = saved(tmp_path / "broken", made.frames(arms=ARMS, rounds=2))
+    text = (broken / "items.csv").read_text().splitlines()
+    cells = text[1].split(",")
+    cells[text[0].split(",").index("requests_paid")] = "9" * 30
+    (broken / "items.csv").write_text("\n".join([text[0], ",".join(cells), *text[2:]]))
+    with pytest.raises(ConfigurationError, match=r"items\.csv cannot be read as a frame"):
+        compare(before, broken)

@@ -31,7 +31,7 @@ APPROVED = REFUND.model_copy(update={"approval": "approve"})
 DENIED = REFUND.model_copy(update={"approval": "deny"})
 CODE = Action(name="run_python", arguments={"code": "print(1)"}, result="1")
 RATES = Rates(
-    function=FunctionRates(gb_second_usd=0.01, request_usd=0.5, as_of="2026-03", arms=("while_loop*",)),
+    function=FunctionRates(gb_second_usd=0.01, request_usd=0.5, as_of="2026-03"),
     container=ContainerRates(vcpu_hour_usd=36.0, gb_hour_usd=7.2, as_of="2026-03"),
 )
 """Of a function a cent a GB-second and half a dollar an invocation; of a container a cent a vCPU-second and 0.2 cents a

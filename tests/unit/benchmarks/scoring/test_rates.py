@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scoring.rates import compute_cost, load_rates, request_cost_usd
+from benchmarks.arms import ARMS
+from benchmarks.scoring.rates import compute_cost, is_function, load_rates, request_cost_usd
 from tests.unit.benchmarks.scoring.building import RATES, used
 from triptych.errors import ConfigurationError
 
@@ -51,12 +52,14 @@ def test_a_request_costs_its_list_price() -> None:
 
 def test_the_shipped_rates() -> None:
     rates = load_rates()
-    assert rates.is_function("while_loop")
-    assert rates.is_function("while_loop_keyed")
-    assert not rates.is_function("layered")
     # One vCPU and one GB for an hour, beside one GB for an hour of a function.
     assert rates.container.vcpu_hour_usd + rates.container.gb_hour_usd == pytest.approx(0.044925)
     assert 3600 * rates.function.gb_second_usd == pytest.approx(0.06, rel=1e-4)
+
+
+def test_how_an_arm_is_billed_stands_in_its_line() -> None:
+    assert [arm for arm in ARMS if is_function(arm)] == ["while_loop", "while_loop_keyed"]
+    assert not is_function("an arm of long ago")
 
 
 @pytest.mark.parametrize("text", ["[function", "[function]\ngb_second_usd = -1\n", "[fargate]\n"])

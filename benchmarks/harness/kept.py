@@ -1,0 +1,89 @@
+"""What a run keeps while it goes on: a trial a line, so that what is over is there also where the rest is cut short."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from benchmarks.contract import Trial
+from benchmarks.scoring import BENCHMARK_VERSION
+from triptych.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from benchmarks.reporting.about import About
+
+TRIALS = "trials.jsonl"
+"""The raw record of a result: a `Trial` a line, written as soon as it is over."""
+_TRIAL = TypeAdapter(Trial)
+
+
+def read_trials(folder: Path, say: Callable[[str], None]) -> list[Trial]:
+    """Read the trials of a result.
+
+    Args:
+        folder: The result's.
+        say: Called with what is to be known of them: a last line that was cut short is passed over.
+
+    Raises:
+        ConfigurationError: the folder has no trials, or a line is none; names it.
+    """
+    file = folder / TRIALS
+    try:
+        lines = file.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} is no result of this benchmark: {TRIALS} cannot be read: {error.strerror}"
+        ) from error
+    trials: list[Trial] = []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            trials.append(_TRIAL.validate_json(line))
+        except ValidationError as error:
+            # Every whole line ends: what follows the last end was being written when the run was killed.
+            if number == len(lines):
+                say(f"{file}, line {number}: it was cut short, and is passed over: the run was killed while writing it")
+                continue
+            first = error.errors(include_url=False, include_input=False)[0]
+            what = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+            raise ConfigurationError(
+                f"{file}, line {number}: it is no trial of this version ({what}): take the line out, whose trial is "
+                "then missing, or measure again"
+            ) from error
+    if not trials:
+        raise ConfigurationError(f"{folder} is no result of this benchmark: no trial in {file} is over; run it again")
+    return trials
+
+
+def require_this_version(about: About, folder: Path) -> None:
+    """Refuse to score again what was measured under other rules.
+
+    Raises:
+        ConfigurationError: it is of another version of the benchmark.
+    """
+    if about.benchmark_version != BENCHMARK_VERSION:
+        raise ConfigurationError(
+            f"{folder} was measured by version {about.benchmark_version} of the benchmark, and this is version "
+            f"{BENCHMARK_VERSION}, by whose rules its trials mean something else. Its report.md stands as it is; to "
+            f"make it anew, check out {about.commit or 'the commit of that time'}"
+        )
+
+
+def missing(about: About, trials: Sequence[Trial]) -> str | None:
+    """Say which trials were planned and are not there, by arm; None: it is whole, or it is not known what was planned.
+
+    Args:
+        about: What was planned.
+        trials: What is there.
+    """
+    if about.trials_an_arm is None:
+        return None
+    planned = about.trials_an_arm
+    there = Counter(trial.arm for trial in trials)
+    short = [f"{there[arm]} of {planned} trials of `{arm}`" for arm in about.arms if there[arm] < planned]
+    return f"The run did not get to its end. It has {', '.join(short)}." if short else None
