@@ -115,10 +115,10 @@ def _measure(options: argparse.Namespace) -> Path:
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    rounds, planned = profile.rounds, profile.rounds * len(profile.specs) * len(profile.arms)
+    rounds, planned = profile.rounds, sum(profile.planned().values())
     say(
-        f"profile {options.profile}, seed {options.seed}: {', '.join(profile.arms)}; {rounds} "
-        f"round{'s' if rounds > 1 else ''} of {len(profile.specs)} trials an arm"
+        f"profile {options.profile}, seed {options.seed}: {', '.join(profile.arms)}; {planned} trials in {rounds} "
+        f"round{'s' if rounds > 1 else ''}"
     )
     # However this is ended, the arms go with it. What nohup has this ignore stays ignored.
     for number in (signal.SIGTERM, signal.SIGHUP):

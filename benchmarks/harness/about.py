@@ -51,7 +51,7 @@ def about(
         "profile": name,
         "seed": seed,
         "rounds": profile.rounds,
-        "trials_an_arm": profile.rounds * len(profile.specs),
+        "planned": profile.planned(),
         "tau": None if tau is None else {"path": str(tau), "sha256": _digest(tau)},
         "arms": {arm: {"tuned_by": list(load_arm(arm).TUNED_BY)} for arm in profile.arms},
         "time_scale": TIME_SCALE,

@@ -81,9 +81,8 @@ def missing(about: About, trials: Sequence[Trial]) -> str | None:
         about: What was planned.
         trials: What is there.
     """
-    if about.trials_an_arm is None:
+    if about.planned is None:
         return None
-    planned = about.trials_an_arm
     there = Counter(trial.arm for trial in trials)
-    short = [f"{there[arm]} of {planned} trials of `{arm}`" for arm in about.arms if there[arm] < planned]
+    short = [f"{there[arm]} of {count} trials of `{arm}`" for arm, count in about.planned.items() if there[arm] < count]
     return f"The run did not get to its end. It has {', '.join(short)}." if short else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from benchmarks.harness.person import READ_SECONDS
@@ -45,6 +45,19 @@ class Profile(NamedTuple):
     arms: tuple[str, ...]
     rounds: int
     specs: tuple[Spec, ...]
+    fewer: Mapping[str, frozenset[tuple[str, str]]] = {}
+    """Arms that are given a part of it alone: of which workloads, under which plans."""
+
+    def specs_of(self, arm: str) -> list[tuple[int, Spec]]:
+        """Return the trials that an arm is given, each with its number among all."""
+        wanted = self.fewer.get(arm)
+        return [
+            (at, spec) for at, spec in enumerate(self.specs) if wanted is None or (spec.workload, spec.plan) in wanted
+        ]
+
+    def planned(self) -> dict[str, int]:
+        """Return how many trials there are in all, by arm."""
+        return {arm: self.rounds * len(self.specs_of(arm)) for arm in self.arms}
 
 
 def with_workloads(profile: Profile, workloads: Sequence[str]) -> Profile:
@@ -55,19 +68,28 @@ def with_workloads(profile: Profile, workloads: Sequence[str]) -> Profile:
         workloads: Their names.
 
     Raises:
-        ConfigurationError: it has none of a name.
+        ConfigurationError: it has none of a name, or nothing of them for its arms.
     """
     has = dict.fromkeys(spec.workload for spec in profile.specs)
     unknown = [name for name in workloads if name not in has]
     if unknown:
         raise ConfigurationError(f"the profile has no workload {', '.join(unknown)}: choose from {', '.join(has)}")
-    return profile._replace(specs=tuple(spec for spec in profile.specs if spec.workload in workloads))
+    part = profile._replace(specs=tuple(spec for spec in profile.specs if spec.workload in workloads))
+    arms = tuple(arm for arm in part.arms if part.specs_of(arm))
+    if not arms:
+        raise ConfigurationError(f"of {', '.join(workloads)} the profile has nothing for {', '.join(profile.arms)}")
+    return part._replace(arms=arms)
 
 
 LENGTHS = (10, 50, 200)
 """Tool calls of a run whose checkpoints are measured."""
 IN_FLIGHT = {1: 3, 20: 40, 100: 100}
 """Runs under way at once where their number a second is measured, and how many there are in all."""
+_STEPS = frozenset((f"steps-{length}", "none") for length in LENGTHS)
+STORE = _STEPS | {("retail", plan) for plan in ("none", "kills", "store_outage")}
+"""What the store makes a difference to: an arm that differs from another in its store alone is asked no more."""
+DURABILITY = _STEPS | {("retail", plan) for plan in ("none", "kills", "restart", "deploy")} | {("approvals", "none")}
+"""What is asked of a binding that takes minutes to find out that a run has died: each trial of it waits for that."""
 
 PROFILES: dict[ProfileName, Profile] = {
     "smoke": Profile(
@@ -110,5 +132,6 @@ PROFILES: dict[ProfileName, Profile] = {
             *(Spec(f"steps-{length}", "none", 1, pace=NO_DELAY) for length in LENGTHS),
             *(Spec("throughput", "none", items, NO_DELAY, at_once, 900.0) for at_once, items in IN_FLIGHT.items()),
         ),
+        fewer={"layered_s3": STORE, "prefect_durability": DURABILITY},
     ),
 }

@@ -42,7 +42,7 @@ def require(profile: Profile) -> None:
             f"the benchmark compares packages that are not installed here ({', '.join(missing)}): `make bench` "
             "installs them, or: pip install --require-hashes -r requirements-bench.lock"
         )
-    if any(spec.runs_code for spec in profile.specs) and any(ARMS[arm].needs_docker for arm in profile.arms):
+    if any(ARMS[arm].needs_docker and any(spec.runs_code for _, spec in profile.specs_of(arm)) for arm in profile.arms):
         lacking = docker_lacks() or image_lacks(BOX_IMAGE, f"docker build --tag {BOX_IMAGE} deployments/hands")
         if lacking:
             raise ConfigurationError(f"coding agents work in containers: {lacking}. Without: --workloads retail,...")
@@ -57,14 +57,14 @@ def run_rounds(profile: Profile, seed: int, say: Say, *, tau: Path | None = None
         say: Called with a line of progress.
         tau: A folder in the public tau-bench format that takes the place of the retail samples.
     """
-    total = profile.rounds * len(profile.arms) * len(profile.specs)
+    total = sum(profile.planned().values())
     done = 0
     began = time.monotonic()
     for number in range(profile.rounds):
         # Each arm comes first, last and between as often as the others do.
         shift = number % len(profile.arms)
         for arm in profile.arms[shift:] + profile.arms[:shift]:
-            for trial in _trials(arm, profile.specs, number, seed, say, tau):
+            for trial in _trials(arm, profile.specs_of(arm), number, seed, say, tau):
                 done += 1
                 ended = sum(each.state == "done" for each in trial.came_of)
                 say(
@@ -74,11 +74,12 @@ def run_rounds(profile: Profile, seed: int, say: Say, *, tau: Path | None = None
                 yield trial
 
 
-def _trials(arm: str, specs: Sequence[Spec], number: int, seed: int, say: Say, tau: Path | None) -> Iterator[Trial]:
+def _trials(
+    arm: str, specs: Sequence[tuple[int, Spec]], number: int, seed: int, say: Say, tau: Path | None
+) -> Iterator[Trial]:
     """Serve an arm as it is for the shop's tools alone, and with what runs code, as far as there is work for it."""
-    numbered = list(enumerate(specs))
     for with_code in (False, True):
-        tasks = [_task(arm, spec, at, number, seed, tau) for at, spec in numbered if spec.runs_code == with_code]
+        tasks = [_task(arm, spec, at, number, seed, tau) for at, spec in specs if spec.runs_code == with_code]
         if tasks:
             yield from _served(arm, tasks, say, with_code=with_code)
 

@@ -56,8 +56,8 @@ class About(_Frozen):
     profile: str
     seed: int
     rounds: int
-    trials_an_arm: int | None = None
-    """How many were planned; None: not known."""
+    planned: dict[str, int] | None = None
+    """How many trials there were to be, by arm; None: not known."""
     tau: Tau | None = None
     """None: the samples."""
     arms: dict[str, Tuning]

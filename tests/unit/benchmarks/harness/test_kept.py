@@ -63,8 +63,9 @@ def test_a_result_of_another_version_is_not_scored_again(tmp_path: Path) -> None
 def test_what_was_planned_and_is_not_there_is_said_by_arm() -> None:
     arms: dict[str, dict[str, str]] = {arm: {} for arm in ARMS}
     count = sum(trial.arm == "layered" for trial in OF)
-    assert missing(made.about(arms=arms, trials_an_arm=count), OF) is None
+    assert missing(made.about(arms=arms, planned=dict.fromkeys(arms, count)), OF) is None
     assert missing(made.about(arms=arms), OF[:1]) is None
-    short = missing(made.about(arms=arms, trials_an_arm=count + 1), [each for each in OF if each.arm == "layered"])
+    planned = {"while_loop": 2, "layered": count + 1}
+    short = missing(made.about(arms=arms, planned=planned), [each for each in OF if each.arm == "layered"])
     assert short is not None
-    assert f"0 of {count + 1} trials of `while_loop`, {count} of {count + 1} trials of `layered`" in short
+    assert f"0 of 2 trials of `while_loop`, {count} of {count + 1} trials of `layered`" in short
