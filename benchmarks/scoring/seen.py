@@ -88,10 +88,16 @@ def _why_none(trial: Trial) -> str | None:
         return f"the harness failed: {trial.harness_failure}"
     to_strike = Counter(each.what for each in trial.plan.happenings)
     spared = to_strike - Counter(each.what for each in trial.struck)
-    if spared and trial.arm_failure is None:
+    if spared and trial.arm_failure is None and not _asked_nobody(trial):
         what = ", ".join(each.replace("_", " ") for each in sorted(spared))
         return f"the plan's {what} never struck, so this says nothing about it"
     return None
+
+
+def _asked_nobody(trial: Trial) -> bool:
+    """Whether people were to be asked, and the arm asked none: then it is its own doing that nothing struck."""
+    are_to_be = any(action.approval != "none" for item in trial.items for action in item.actions)
+    return are_to_be and not any(each.asked for each in trial.came_of)
 
 
 def _why_not(is_handed_in: bool, lines: Sequence[LedgerLine]) -> str | None:

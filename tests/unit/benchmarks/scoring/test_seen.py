@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.contract import Happening, Parts
 from benchmarks.scoring.frames import ARM_FAILURES, LEFT_OUT
-from tests.unit.benchmarks.scoring.building import LOOK, Course, frames_of, item, only, right_course, trial
+from tests.unit.benchmarks.scoring.building import APPROVED, LOOK, Course, frames_of, item, only, right_course, trial
 
 ONE, TWO = item(LOOK), item(LOOK, id="i2")
 
@@ -46,6 +46,16 @@ def test_a_trial_that_its_plan_did_not_strike() -> None:
     row = only(frames.left_out)
     assert (row["items"], row["item"], row["round"]) == (1, "", 0)
     assert "the plan's restart never struck" in row["reason"]
+
+
+def test_an_arm_that_asks_nobody_counts_where_people_would_have_been_asked_when_it_struck() -> None:
+    paid = item(APPROVED)
+    unasked = trial((paid, right_course(paid)), plan="restart", happenings=RESTART, struck=())
+    frames = frames_of(unasked)
+    assert frames.left_out.empty
+    assert (only(frames.effects)["unasked"], only(frames.items)["silent_failure"]) == (1, True)
+    asked = frames_of(unasked.model_copy(update={"came_of": (unasked.came_of[0].model_copy(update={"asked": 1}),)}))
+    assert "never struck" in only(asked.left_out)["reason"]
 
 
 def test_what_the_arm_could_not_do_counts() -> None:
