@@ -75,12 +75,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
     return _OneForDocker(config, log) if config.getoption("dist") == "loadfile" else None
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are processors: tests wait for servers, leases and other processes more than they compute."""
-    del config
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: were that last, every other process of `make test` would wait for its end."""
     items.sort(
