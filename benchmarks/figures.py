@@ -35,8 +35,9 @@ def with_architectures(readme: str, frames: Frames) -> str:
 
 def with_figures(readme: str, project: Path = PROJECT) -> str:
     """Return the README with all figures as the committed results of a project have them."""
-    result = json.loads((project / CHECKPOINTS).read_text(encoding="utf-8"))
-    return with_architectures(with_checkpoints(readme, result), read_frames(project / ARCHITECTURES))
+    readme = with_checkpoints(readme, json.loads((project / CHECKPOINTS).read_text(encoding="utf-8")))
+    of_architectures = project / ARCHITECTURES
+    return with_architectures(readme, read_frames(of_architectures)) if of_architectures.is_dir() else readme
 
 
 def _with_table(readme: str, of: Path, table: str) -> str:

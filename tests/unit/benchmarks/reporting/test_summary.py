@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.reporting import readme_head, readme_rows, summary_markdown
+from benchmarks.figures import ARCHITECTURES, with_architectures
+from benchmarks.reporting import readme_head, readme_rows, summary_markdown, summed_up
 from benchmarks.reporting.published import FIRST_TOKEN
 from tests.unit.benchmarks.reporting import made
 
@@ -44,3 +45,11 @@ def test_the_readme_has_the_same_rows() -> None:
     of = made.summed(MEASURES, DIFFERENCES)
     assert summary_markdown(of, made.about()).startswith(readme_head() + readme_rows(of))
     assert readme_rows(of).count("\n") == 6
+
+
+def test_the_readme_is_given_them_between_its_marker_and_the_next_paragraph() -> None:
+    of = summed_up(made.by_name(made.frames(rounds=2)))
+    before = f"Before.\n\n<!-- figures: {ARCHITECTURES} -->\n| an old | table |\n\nAfter.\n"
+    with_it = with_architectures(before, of)
+    assert with_it == before.replace("| an old | table |\n", readme_head() + readme_rows(of))
+    assert with_architectures(with_it, of) == with_it
