@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.stack import Home
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_ten_wait_and_all_complete(home: Home) -> None:
     # It ends only when every run is Completed; what it measures is no test's business.
     result = home.json("bench", "--suite", "approvals")
