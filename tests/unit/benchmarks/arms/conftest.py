@@ -15,12 +15,10 @@ import pytest
 
 from tests.unit.benchmarks.arms.arena import Serve, World, arena
 
-SLOW = ("test_layered", "test_layered_s3", "test_prefect_durability", "test_dbos_durability")
-
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the slow arms where they were not asked for."""
-    slow = [item for item in items if item.path.stem in SLOW or _is_slow_arm_test(item)]
+    slow = [item for item in items if _is_slow_arm_test(item)]
     if slow and os.environ.get("TRIPTYCH_ARMS") != "all":
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
