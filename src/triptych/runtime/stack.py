@@ -144,7 +144,8 @@ def start(
             if sandbox:
                 stack = _add_broker(settings, stack, env, say)
             say("starting a worker and the recovery loop")
-            command = [*_prefect(), "worker", "start", "--pool", POOL, "--name", "triptych-worker"]
+            worker = [sys.executable, "-m", "triptych.runtime.worker", "start"]
+            command = [*worker, "--pool", POOL, "--name", "triptych-worker"]
             stack = _add(settings, stack, "worker", command, env)
             command = [sys.executable, "-m", "triptych", "recover", "--all-send-heartbeats", *recover_options]
             stack = _add(settings, stack, "recovery", command, env)

@@ -1,0 +1,90 @@
+"""A run's process is forked of one that has its imports behind it, and is as one that Prefect starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.e2e.disturbed_runs import deploy
+from tests.e2e.services import pids
+from tests.e2e.stack import Up, poll
+
+ZYGOTE = "triptych.runtime.zygote"
+APART = ("parent", "pid")
+
+
+@pytest.fixture(scope="module")
+def deployment(up: Up) -> str:
+    return deploy(up, "tests/e2e/probing_flow.py:probing", "probing")
+
+
+def start(up: Up, deployment: str, into: Path, *, seconds: float = 0, **env: str) -> str:
+    body = {
+        "parameters": {"into": str(into), "seconds": seconds},
+        "job_variables": {"env": env},
+        "state": {"type": "SCHEDULED"},
+    }
+    return up.post(f"deployments/{deployment}/create_flow_run", body)["id"]
+
+
+def seen(into: Path) -> dict[str, Any]:
+    def look() -> str | None:
+        return into.read_text() if into.exists() else None
+
+    return json.loads(poll("what the flow saw", look))
+
+
+def zygote(up: Up) -> psutil.Process:
+    def look() -> psutil.Process | None:
+        children = psutil.Process(pids(up)["worker"]).children()
+        return next((each for each in children if ZYGOTE in each.cmdline()), None)
+
+    return poll("the worker's zygote", look)
+
+
+def test_it_is_as_one_that_prefect_starts(up: Up, deployment: str, tmp_path: Path) -> None:
+    warm, cold = tmp_path / "warm", tmp_path / "cold"
+    up.wait_for(start(up, deployment, warm), "Completed")
+    # With an environment that the zygote does not have, it is Prefect's own.
+    up.wait_for(start(up, deployment, cold, TRIPTYCH_PROBED="yes"), "Completed")
+    forked, started = seen(warm), seen(cold)
+    assert forked["parent"] == zygote(up).pid
+    assert started["parent"] == pids(up)["worker"]
+    assert started["environment"].pop("TRIPTYCH_PROBED") == "yes"
+    for name in started.keys() - set(APART):
+        assert forked[name] == started[name], name
+
+
+def test_it_is_found_by_its_run_and_its_end_is_told(up: Up, deployment: str, tmp_path: Path) -> None:
+    run = start(up, deployment, tmp_path / "seen", seconds=3600)
+    process = psutil.Process(seen(tmp_path / "seen")["pid"])
+    assert process.environ()["PREFECT__FLOW_RUN_ID"] == run
+    process.kill()
+    # Brought back by the recovery loop, and killed again once it is there.
+    assert up.wait_for(run, "Recovering", "Pending", "Running")["state_name"]
+    states = [each["name"] for each in up.get(f"flow_run_states/?flow_run_id={run}")]
+    assert "Crashed" in states
+    up.send(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
+
+
+def test_a_run_is_cancelled(up: Up, deployment: str, tmp_path: Path) -> None:
+    run = start(up, deployment, tmp_path / "seen", seconds=3600)
+    process = psutil.Process(seen(tmp_path / "seen")["pid"])
+    up.send(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}, "force": True})
+    up.wait_for(run, "Cancelled")
+    process.wait(30)
+
+
+def test_a_zygote_that_died_is_made_anew_and_its_runs_go_on(up: Up, deployment: str, tmp_path: Path) -> None:
+    first = zygote(up)
+    running = start(up, deployment, tmp_path / "first", seconds=20)
+    assert seen(tmp_path / "first")["parent"] == first.pid
+    first.kill()
+    second = start(up, deployment, tmp_path / "second")
+    up.wait_for(second, "Completed")
+    assert seen(tmp_path / "second")["parent"] == zygote(up).pid != first.pid
+    assert up.wait_for(running, "Completed")["run_count"] == 1
