@@ -5,6 +5,7 @@ Nothing here imports more than pydantic, so that whoever reads a ledger or write
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +33,11 @@ class Action(_Frozen):
     """What a person says about it, where one has to be asked."""
     result: str | None = None
     """What the call tells, where the arm makes it by itself and no shop sees it: code that it runs."""
+
+
+def told(name: str, arguments: dict[str, object]) -> str:
+    """Return a call as arms tell it: `name(arguments as sorted JSON)`."""
+    return f"{name}({json.dumps(arguments, sort_keys=True)})"
 
 
 class Item(_Frozen):

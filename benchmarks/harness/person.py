@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from benchmarks.arms.protocol import Look
-from benchmarks.contract import Decision, Item
+from benchmarks.contract import Decision, Item, told
 
 STALE_SECONDS = 15.0
 """An answer that an arm has not taken notice of by then was not taken: it is asked again."""
@@ -125,8 +124,3 @@ class Asked:
     def _says(self, call: str) -> bool:
         approved = [action for action in self.item.actions if action.approval == "approve"]
         return any(told(action.name, action.arguments) == call for action in approved)
-
-
-def told(name: str, arguments: dict[str, object]) -> str:
-    """Return a call as arms tell it: `name(arguments as sorted JSON)`."""
-    return f"{name}({json.dumps(arguments, sort_keys=True)})"

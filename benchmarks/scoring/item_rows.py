@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from benchmarks.contract import Item, ItemTrial
-from benchmarks.harness.person import told
+from benchmarks.contract import Item, ItemTrial, told
 from benchmarks.scoring.frames import Row
 from benchmarks.scoring.ledgers import faults_met, has_right_result, recovery_seconds, steps_of
 from benchmarks.scoring.rates import Compute, request_cost_usd

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 
 from benchmarks.arms.protocol import Job, Look, Place
-from benchmarks.contract import APPROVAL_ABOVE_USD, MODEL
-from benchmarks.harness.person import told
+from benchmarks.contract import APPROVAL_ABOVE_USD, MODEL, told
 
 RESTART_SECONDS, KILL_SECONDS = 0.8, 0.5
 """How long a restart takes, and the part of it in which the old processes are killed."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.arms.protocol import Look
-from benchmarks.contract import Action, Decision, Item
-from benchmarks.harness.person import OPEN_AT_THE_LATEST_SECONDS, STALE_SECONDS, Asked, Desk, told
+from benchmarks.contract import Action, Decision, Item, told
+from benchmarks.harness.person import OPEN_AT_THE_LATEST_SECONDS, STALE_SECONDS, Asked, Desk
 
 REFUND = {"order_id": "#T1", "amount": 600.0}
 CALL = told("refund", dict(REFUND))

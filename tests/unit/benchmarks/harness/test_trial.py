@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.arms.protocol import Job, Look, Place
-from benchmarks.contract import Fault, FaultPlan, Happening, Item, LedgerLine, Parts, Trial
+from benchmarks.contract import Fault, FaultPlan, Happening, Item, LedgerLine, Parts, Trial, told
 from benchmarks.fault_plans import make
 from benchmarks.harness import PROJECT, person
-from benchmarks.harness.person import READ_SECONDS, SETTLE_SECONDS, told
+from benchmarks.harness.person import READ_SECONDS, SETTLE_SECONDS
 from benchmarks.harness.trial import Task, place_for, run_trial
 from benchmarks.harness.world import Ledger, World, world
 from benchmarks.workloads import make_items, renamed
