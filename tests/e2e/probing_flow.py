@@ -33,7 +33,6 @@ def probing(into: str, seconds: float = 0) -> None:
         "leads_its_group": os.getpgrp() == os.getpid(),
         "thread": threading.current_thread() is threading.main_thread(),
         "module": __name__,
-        "standard input": os.readlink("/proc/self/fd/0"),
         # Not compared: what tells the two apart.
         "parent": os.getppid(),
         "pid": os.getpid(),
