@@ -46,7 +46,7 @@ soak: $(VENV)/.dev $(VENV)/.bench
 	$(BIN)/python -m tests.resume.soak_rivals
 	$(BIN)/python -m tests.e2e.soak_chaos
 	$(BIN)/python -m tests.e2e.hands.soak_killed_fixes
-	TRIPTYCH_ARMS=all $(BIN)/pytest tests/unit/benchmarks/arms
+	TRIPTYCH_SAMPLE=all $(BIN)/pytest tests/unit/benchmarks/arms tests/contract/test_tau_retail_durable.py
 
 # Keeps the versions of today's locks where the bounds allow it; UPGRADE=1 takes the newest.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -15,10 +15,10 @@ from xdist.scheduler import LoadFileScheduling
 _SANDBOX = "tests/e2e/hands/"
 
 _KEEP = {
-    "TRIPTYCH_ARMS",
     "TRIPTYCH_IMAGE_BASE",
     "TRIPTYCH_PROXY_COMMAND",
     "TRIPTYCH_REQUIRE",
+    "TRIPTYCH_SAMPLE",
     "TRIPTYCH_SCREENSHOTS",
     "TRIPTYCH_SEED",
     "TRIPTYCH_TAU_RETAIL",

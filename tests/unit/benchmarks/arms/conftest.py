@@ -1,7 +1,7 @@
 """One world for the tests of a module, and arms in it.
 
-The arms that are a stack of services take minutes each: `make soak` tests them (`TRIPTYCH_ARMS=all`), with what is slow
-of the others, and every run has `layered` in the smoke profile, `tests/e2e/test_architectures.py`.
+The arms that are a stack of services take minutes each: `make soak` tests them (`TRIPTYCH_SAMPLE=all`), with what is
+slow of the others, and every run has `layered` in the smoke profile, `tests/e2e/test_architectures.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.unit.benchmarks.arms.arena import Serve, World, arena
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the slow arms where they were not asked for."""
     slow = [item for item in items if _is_slow_arm_test(item)]
-    if slow and os.environ.get("TRIPTYCH_ARMS") != "all":
+    if slow and os.environ.get("TRIPTYCH_SAMPLE") != "all":
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
 
