@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from tests.e2e.services import pids
 from tests.e2e.stack import Up, poll
 
 ZYGOTE = "triptych.runtime.zygote"
-APART = ("parent", "pid")
+ENGINE = ["-m", "prefect.engine"]
+APART = ("parent", "pid", "program")
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +54,23 @@ def test_it_is_as_one_that_prefect_starts(up: Up, deployment: str, tmp_path: Pat
     # With an environment that the zygote does not have, it is Prefect's own.
     up.wait_for(start(up, deployment, cold, TRIPTYCH_PROBED="yes"), "Completed")
     forked, started = seen(warm), seen(cold)
-    assert forked["parent"] == zygote(up).pid
-    assert started["parent"] == pids(up)["worker"]
+    assert (forked["parent"], forked["program"]) == (zygote(up).pid, zygote(up).cmdline()[1:])
+    assert (started["parent"], started["program"]) == (pids(up)["worker"], ENGINE)
     assert started["environment"].pop("TRIPTYCH_PROBED") == "yes"
     for name in started.keys() - set(APART):
         assert forked[name] == started[name], name
+
+
+def test_settings_in_the_folder_of_a_run_hold(up: Up, tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).with_name("probing_flow.py"), tmp_path)
+    (tmp_path / "prefect.toml").write_text("[results]\npersist_by_default = true\n")
+    steps = [{"prefect.deployments.steps.set_working_directory": {"directory": str(tmp_path)}}]
+    deployment = deploy(up, "probing_flow.py:probing", "settings-of-its-own", pull_steps=steps)
+    up.wait_for(start(up, deployment, tmp_path / "seen"), "Completed")
+    there = seen(tmp_path / "seen")
+    assert there["settings"]["PREFECT_RESULTS_PERSIST_BY_DEFAULT"] == "True"
+    # It was forked, and then became another program.
+    assert (there["parent"], there["program"]) == (zygote(up).pid, ENGINE)
 
 
 def test_it_is_found_by_its_run_and_its_end_is_told(up: Up, deployment: str, tmp_path: Path) -> None:

@@ -12,19 +12,17 @@ import importlib
 import logging
 import os
 import signal
-import site
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping
-from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.abc
 from prefect.settings import get_current_settings
 
-from triptych.runtime.zygote import MOST_BYTES, PLACE_OF_RUN_ID, RUN_ID, SUPERVISOR, Order
+from triptych.runtime.zygote import MOST_BYTES, PLACE_OF_RUN_ID, RUN_ID, SUPERVISOR, Order, installed
 
 FORK_SECONDS = 60.0
 """How long a zygote may take to fork, its own imports included. One that takes longer is ended."""
@@ -49,23 +47,35 @@ class Forked:
         self.pid = pid
         self.returncode: int | None = None
         self._told = told
+        self._descriptor: int | None = None
+        # If it is gone already, its end is told, or its zygote is gone as well.
+        with contextlib.suppress(ProcessLookupError):
+            self._descriptor = os.pidfd_open(pid)
 
     async def wait(self) -> int:
         """Wait for its end; if that is given up, end it."""
         try:
             return await self._end()
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+            if self._descriptor is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
             with anyio.CancelScope(shield=True):
                 await self._end()
             raise
 
     async def _end(self) -> int:
-        if self.returncode is None:
-            line = await self._told.next()
-            self._told.close()
-            self.returncode = 1 if line is None else int(line)
+        if self.returncode is not None:
+            return self.returncode
+        line = await self._told.next()
+        if line is None and self._descriptor is not None:
+            # The zygote is gone, and cannot tell; the process may well be there.
+            await anyio.wait_readable(self._descriptor)
+        self.returncode = 1 if line is None else int(line)
+        self._told.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
         return self.returncode
 
 
@@ -110,7 +120,7 @@ class Zygote:
 
     def _start(self) -> None:
         self._futile_starts += 1
-        self._imported_from = _installed()
+        self._imported_from = installed()
         self._orders, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._orders.setblocking(False)
         with its:
@@ -132,13 +142,13 @@ class Zygote:
 
     def _is_there(self) -> bool:
         status = self._process.poll()
-        if status is None and self._imported_from == _installed():
+        if status is None and self._imported_from == installed():
             return True
         if self._futile_starts == FUTILE_STARTS:
             return False
         if status is not None:
             _LOGGER.warning("the zygote ended with status %s and is started again", status)
-        # One that lives ends when it has forked what it was asked for; what it forked lives on.
+        # One that lives stays until the last run that it forked has ended, and tells its end.
         self._orders.close()
         self._retired = [each for each in (*self._retired, self._process) if each.poll() is None]
         self._start()
@@ -149,23 +159,22 @@ class Zygote:
         message = order.model_dump_json().encode()
         if len(message) > MOST_BYTES:
             return None
+        process = self._process
         readable, status = os.pipe()
         told = _Lines(readable)
-        try:
-            try:
-                socket.send_fds(self._orders, [message], [status])
-            except OSError:
-                told.close()
-                return None
-        finally:
-            os.close(status)
+        # Where it is dying, or has more orders than it can take, nobody has the other end, and nothing is told.
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._orders, [message], [status])
+        os.close(status)
         line: bytes | None = None
-        with anyio.move_on_after(FORK_SECONDS) as waited:
-            line = await told.next()
-        if waited.cancelled_caught:
-            # Once it is gone it forks no more; what it had forked has said so.
-            self._process.kill()
-            line = await told.next()
+        # Not to be given up: what is forked has to be somebody's.
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(FORK_SECONDS) as waited:
+                line = await told.next()
+            if waited.cancelled_caught:
+                # Once it is gone it forks no more; what it had forked has said so.
+                process.kill()
+                line = await told.next()
         if line is None:
             told.close()
             return None
@@ -178,12 +187,6 @@ class Zygote:
         for each in (*self._retired, self._process):
             each.kill()
             each.wait()
-
-
-def _installed() -> dict[str, int]:
-    """Return what changes when packages are installed or removed: what a zygote has imported is then out of date."""
-    folders = [Path(each) for each in (*site.getsitepackages(), site.getusersitepackages())]
-    return {str(each): each.stat().st_mtime_ns for each in folders if each.is_dir()}
 
 
 def _lasting(environment: Mapping[str, str]) -> dict[str, str]:

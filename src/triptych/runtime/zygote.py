@@ -8,19 +8,21 @@ for: it prepares the run's workspace, and becomes its engine.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import gc
 import importlib
 import os
 import runpy
-import select
-import signal
+import selectors
+import site
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -71,11 +73,28 @@ class NotAlone(Exception):
     """There are threads, of which a fork takes along the locks that they hold, but not them."""
 
 
+class _Prepared(NamedTuple):
+    """How Prefect would execute the engine."""
+
+    command: list[str]
+    folder: Path
+    environment: dict[str, str]
+
+
+def installed() -> dict[str, int]:
+    """Return what changes when packages are installed or removed: what was imported before is then out of date."""
+    folders = [Path(each) for each in (*site.getsitepackages(), site.getusersitepackages())]
+    return {str(each): each.stat().st_mtime_ns for each in folders if each.is_dir()}
+
+
 def main() -> None:
     """Be a zygote, with the socket whose number is the argument; in a child, execute its run."""
     orders = socket.socket(fileno=int(sys.argv[1]))
+    before = installed()
     for name in _IMPORTED:
-        importlib.import_module(name)
+        # An extra that is not installed is not needed either.
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
     from prefect.plugins import load_prefect_collections
 
     load_prefect_collections()
@@ -86,90 +105,108 @@ def main() -> None:
     gc.freeze()
     order = _serve(orders)
     if order is not None:
-        _execute(order)
+        _execute(order, before)
 
 
 def _serve(orders: socket.socket) -> Order | None:
-    """Fork for each order until the worker is gone; return the order in the child, and None in the zygote."""
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    os.set_blocking(woken, False)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    children: dict[int, int] = {}
-    while True:
-        readable, _, _ = select.select([orders, woken], [], [])
-        if woken in readable:
-            with contextlib.suppress(BlockingIOError):
-                os.read(woken, 4096)
-        _reap(children)
-        if orders not in readable:
-            continue
-        message, descriptors, _, _ = socket.recv_fds(orders, MOST_BYTES, 1)
-        if not message:
-            return None
-        (status,) = descriptors
-        child = os.fork()
-        if child == 0:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            orders.close()
-            for each in (woken, wake, *children.values()):
-                os.close(each)
-            os.set_inheritable(status, False)
-            order = Order.model_validate_json(message)
-            # Before anybody knows of it: a group of its own, so that whoever ends the run ends what it started as well.
-            os.setsid()
-            _show_run_id(order.environment[RUN_ID])
-            # The descriptor stays open: that it is closed everywhere says that this process is gone, zygote or not.
-            os.write(status, b"%d\n" % os.getpid())
-            return order
-        children[child] = status
+    """Fork for each order; return the order in the child, and None in the zygote, once no more come and none runs."""
+    children: dict[int, tuple[int, int]] = {}
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(orders, selectors.EVENT_READ)
+        while waiting.get_map():
+            for key, _ in waiting.select():
+                if key.fd in children:
+                    waiting.unregister(key.fd)
+                    _tell_end(key.fd, *children.pop(key.fd))
+                    continue
+                message, descriptors, _, _ = socket.recv_fds(orders, MOST_BYTES, 1)
+                if not message:
+                    waiting.unregister(orders)
+                    continue
+                status = descriptors[0]
+                try:
+                    child = os.fork()
+                except OSError:
+                    # That nothing is told says that nothing was forked.
+                    os.close(status)
+                    continue
+                if child == 0:
+                    orders.close()
+                    for each in (*children, *(theirs for _, theirs in children.values())):
+                        os.close(each)
+                    return _begin(message, status)
+                descriptor = os.pidfd_open(child)
+                children[descriptor] = (child, status)
+                waiting.register(descriptor, selectors.EVENT_READ)
+    return None
 
 
-def _reap(children: dict[int, int]) -> None:
-    """Tell how those children ended that did."""
-    while children:
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child == 0:
-            return
-        told = children.pop(child)
-        with contextlib.suppress(BrokenPipeError):
-            os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
-        os.close(told)
+def _tell_end(descriptor: int, child: int, status: int) -> None:
+    _, ended = os.waitpid(child, 0)
+    with contextlib.suppress(BrokenPipeError):
+        os.write(status, b"%d\n" % os.waitstatus_to_exitcode(ended))
+    for each in (descriptor, status):
+        os.close(each)
 
 
-def _execute(order: Order) -> None:
+def _begin(message: bytes, status: int) -> Order:
+    """Be a process of its own, and then say so."""
+    order = Order.model_validate_json(message)
+    # A group of its own, so that whoever ends the run ends what it started as well.
+    os.setsid()
+    _show_run_id(order.environment[RUN_ID])
+    os.write(status, b"%d\n" % os.getpid())
+    os.close(status)
+    return order
+
+
+def _execute(order: Order, installed_before: Mapping[str, int]) -> None:
     """Do in this process what Prefect's supervisor does in one, and its engine in another that takes its place."""
     supervisor: Any = importlib.import_module(SUPERVISOR)
     os.environ.clear()
     os.environ.update(order.environment)
     _take_place(order)
-    importlib.invalidate_caches()
-    before = dict(os.environ)
-    prepared: list[tuple[Path, dict[str, str]]] = []
-    execute = supervisor._launch_engine
+    prepared: list[_Prepared] = []
 
     async def stay(command: list[str], *, cwd: Path, environment: dict[str, str]) -> int:
-        """Leave the engine to this process, unless it is another program or Prefect's settings were changed."""
-        if command[1:] != ["-m", ENGINE] or _settings(environment) != _settings(before):
-            return int(await execute(command, cwd=cwd, environment=environment))
-        prepared.append((cwd, environment))
+        prepared.append(_Prepared(command, cwd, environment))
         return 0
 
     supervisor._launch_engine = stay
     code: int = supervisor.main(list(order.arguments))
-    if code != 0 or not prepared:
+    if not prepared:
         sys.exit(code)
-    ((folder, environment),) = prepared
+    ((command, folder, environment),) = prepared
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    if command[1:] != ["-m", ENGINE] or installed() != installed_before or not _is_as_it_was(order):
+        os.execvpe(command[0], command, environment)
+    # The supervisor's event loop is closed; a flow that asks for one gets one, as in a new process.
+    if sys.version_info < (3, 14):
+        asyncio.set_event_loop_policy(None)
     _search([str(folder), *environment.get("PYTHONPATH", "").split(os.pathsep)], instead_of=order.folder)
+    importlib.invalidate_caches()
     # Already imported by others, and to be executed as the program that this process is.
     sys.modules.pop(ENGINE, None)
     sys.argv = [ENGINE]
     runpy.run_module(ENGINE, run_name="__main__", alter_sys=True)
+
+
+def _is_as_it_was(order: Order) -> bool:
+    """Whether this process is as a new one would be, whatever the pull steps did.
+
+    Prefect's settings would be the same, which also come from files of the folder that it is in now; nothing was
+    imported from the folder that it was in; no thread would outlive the run.
+    """
+    from prefect.settings import Settings, get_current_settings
+
+    there = f"{order.folder}{os.sep}"
+    return (
+        Settings().to_environment_variables() == get_current_settings().to_environment_variables()
+        and not any((getattr(each, "__file__", None) or "").startswith(there) for each in list(sys.modules.values()))
+        and all(each.daemon or each is threading.main_thread() for each in threading.enumerate())
+    )
 
 
 def _take_place(order: Order) -> None:
@@ -187,15 +224,6 @@ def _search(first: list[str], *, instead_of: str | None = None) -> None:
     """Look for modules in these folders first, as `python -m` does in its folder and those of PYTHONPATH."""
     rest = [each for each in sys.path if each != instead_of]
     sys.path[:] = dict.fromkeys([*filter(None, first), *rest])
-
-
-def _settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return Prefect's settings of an environment: it read them when it was imported."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if name.startswith("PREFECT_") and not name.startswith("PREFECT__")
-    }
 
 
 def _show_run_id(run_id: str) -> None:

@@ -94,6 +94,16 @@ async def test_a_process_outlives_its_zygote_and_another_takes_its_place(zygote:
     assert (await forked.wait(), await another.wait()) == (1, -signal.SIGKILL)
 
 
+async def test_who_gives_up_before_it_is_forked_leaves_none_behind(zygote: Zygote, waiting: Order) -> None:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        forked = await zygote.fork(waiting)
+        assert forked is not None
+        await forked.wait()
+    assert scope.cancelled_caught
+    assert its_process(zygote).children() == []
+
+
 async def test_one_that_stands_still_is_ended(zygote: Zygote, waiting: Order, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "FORK_SECONDS", 0.2)
     its_process(zygote).suspend()
@@ -121,9 +131,10 @@ async def test_what_was_installed_since_is_imported_by_another(
     monkeypatch.setattr("site.getsitepackages", lambda: [str(tmp_path)])
     assert zygote.takes(command, ENVIRONMENT)
     assert its_process(zygote) != first
-    psutil.wait_procs([first], timeout=30)
+    # The first one stays to tell how its child ended.
     os.kill(forked.pid, signal.SIGKILL)
-    await forked.wait()
+    assert await forked.wait() == -signal.SIGKILL
+    psutil.wait_procs([first], timeout=30)
 
 
 async def test_what_it_cannot_do_is_started_as_ever(zygote: Zygote, tmp_path: Path) -> None:
