@@ -88,7 +88,7 @@ IN_FLIGHT = {1: 3, 20: 40, 100: 100}
 _STEPS = frozenset((f"steps-{length}", "none") for length in LENGTHS)
 STORE = _STEPS | {("retail", plan) for plan in ("none", "kills", "store_outage")}
 """What the store makes a difference to: an arm that differs from another in its store alone is asked no more."""
-DURABILITY = _STEPS | {("retail", plan) for plan in ("none", "kills", "restart", "deploy")} | {("approvals", "none")}
+DURABILITY = _STEPS | {("retail", plan) for plan in ("none", "kills", "deploy")} | {("approvals", "none")}
 """What is asked of a binding that takes minutes to find out that a run has died: each trial of it waits for that."""
 
 PROFILES: dict[ProfileName, Profile] = {
@@ -103,6 +103,7 @@ PROFILES: dict[ProfileName, Profile] = {
             Spec("retail", "deploy", 2),
         ),
     ),
+    # A round of it takes two cores an hour.
     "full": Profile(
         arms=(
             "while_loop",
