@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -29,8 +30,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Take the stack down after the last test that uses it: idle, it takes a tenth of a processor from the others."""
     if nextitem is not None and _uses_the_stack(item) and not _uses_the_stack(nextitem):
         assert isinstance(item, pytest.Function)
+        request: Any = item._request  # pyright: ignore[reportPrivateUsage]
         for each in item._fixtureinfo.name2fixturedefs["up"]:  # pyright: ignore[reportPrivateUsage]
-            each.finish(item._request)  # pyright: ignore[reportPrivateUsage]
+            each.finish(request)
 
 
 def _uses_the_stack(item: pytest.Item) -> bool:

@@ -184,7 +184,7 @@ def _execute(order: Order, installed_before: Mapping[str, int]) -> None:
         os.execvpe(command[0], command, environment)
     # The supervisor's event loop is closed; a flow that asks for one gets one, as in a new process.
     if sys.version_info < (3, 14):
-        asyncio.set_event_loop_policy(None)
+        asyncio.set_event_loop_policy(None)  # pyright: ignore[reportDeprecated]
     _search([str(folder), *environment.get("PYTHONPATH", "").split(os.pathsep)], instead_of=order.folder)
     importlib.invalidate_caches()
     # Already imported by others, and to be executed as the program that this process is.
