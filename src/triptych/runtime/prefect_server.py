@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from triptych.runtime.asking_again import ask_again
+
 YOUNG_SECONDS = 1.0
 """How often what has not lived long is looked through. Milliseconds."""
 ALL_EVERY = 60
@@ -46,6 +48,7 @@ def main() -> None:
     """Run `prefect server` with this process's arguments."""
     from prefect.cli import app
 
+    ask_again()
     collect_aside()
     sys.argv[1:] = ["server", *sys.argv[1:]]
     app()
