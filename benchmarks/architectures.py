@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from benchmarks.harness import PROJECT
+from benchmarks.contract import Trial
 from benchmarks.harness.about import about
-from benchmarks.harness.kept import TRIALS, missing, read_trials, require_this_version
+from benchmarks.harness.kept import TRIALS, go_on_with, missing, read_trials, require_this_version
 from benchmarks.harness.profiles import PROFILES, Profile, with_workloads
 from benchmarks.harness.rounds import require, run_rounds
 from benchmarks.harness.surroundings import forget_settings
@@ -34,7 +35,8 @@ def run(*, arguments: Sequence[str], as_json: bool) -> None:
         arguments: `--profile smoke` (the default: at most five minutes) or `full`; `--arms a,b`; `--workloads a,b`:
             those alone of the profile's; `--rounds N`; `--seed N` (default 1); `--out DIR` (default
             `bench-results/<profile>-<seed>`); `--tau DIR`: tickets in the public tau-bench format in place of the
-            samples. Or `compare A B`, or `report DIR`.
+            samples; `--resume`: go on with the result that is in the folder, one that was cut short, or that is to have
+            more rounds. Or `compare A B`, or `report DIR`.
         as_json: Print one JSON object: `folder`, `measures` (rows of that frame) and `left_out`; of `compare`, `rows`
             and what else differs.
 
@@ -63,6 +65,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=_at_least(0), default=1)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--tau", type=Path)
+    parser.add_argument("--resume", action="store_true")
     return parser.parse_args(arguments)
 
 
@@ -109,12 +112,21 @@ def _measure(options: argparse.Namespace) -> Path:
     forget_settings()
     description = about(profile, options.profile, options.seed, PROJECT, _command(options), tau=options.tau)
     out: Path = options.out or Path("bench-results") / f"{options.profile}-{options.seed}"
-    _make(out)
     console = Console(stderr=True)
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    there: list[Trial] = []
+    if options.resume:
+        # It takes pandas along, which takes a second to import.
+        from benchmarks.reporting.about import About, read_about
+
+        before = read_about(out)
+        there = go_on_with(out, before, About.model_validate(description), say)
+        description["began_at"] = before.began_at.isoformat(timespec="seconds")
+    else:
+        _make(out)
     rounds, planned = profile.rounds, sum(profile.planned().values())
     say(
         f"profile {options.profile}, seed {options.seed}: {', '.join(profile.arms)}; {planned} trials in {rounds} "
@@ -125,16 +137,19 @@ def _measure(options: argparse.Namespace) -> Path:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     (out / ABOUT).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-    kept = 0
-    with (out / TRIALS).open("w", encoding="utf-8") as file:
+    kept = len(there)
+    with (out / TRIALS).open("a", encoding="utf-8") as file:
         try:
-            for trial in run_rounds(profile, options.seed, say, tau=options.tau):
+            for trial in run_rounds(profile, options.seed, say, tau=options.tau, there=there):
                 file.write(trial.model_dump_json() + "\n")
                 file.flush()
                 kept += 1
         except KeyboardInterrupt:
             if kept:
-                say(f"{kept} of {planned} trials are kept: `triptych bench report {out}` makes a report of them")
+                say(
+                    f"{kept} of {planned} trials are kept: `triptych bench report {out}` makes a report of them, "
+                    "and the same command with --resume goes on"
+                )
             raise
     return out
 
@@ -153,7 +168,9 @@ def _make(out: Path) -> None:
             f"{out} cannot be made a result's folder ({error.strerror}): give another one with --out"
         ) from error
     if has_trials:
-        raise ConfigurationError(f"{out} holds a result already: give another folder with --out, or remove it")
+        raise ConfigurationError(
+            f"{out} holds a result already: go on with it by --resume, give another folder with --out, or remove it"
+        )
 
 
 def _finish(folder: Path, *, as_json: bool) -> None:

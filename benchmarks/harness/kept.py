@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from benchmarks.reporting.about import About
 
 TRIALS = "trials.jsonl"
+MAY_DIFFER = frozenset({"rounds", "planned", "began_at", "command", "rates", "left_out"})
+"""What of its description may be another when a result is gone on with."""
 """The raw record of a result: a `Trial` a line, written as soon as it is over."""
 _TRIAL = TypeAdapter(Trial)
 
@@ -57,6 +59,35 @@ def read_trials(folder: Path, say: Callable[[str], None]) -> list[Trial]:
             ) from error
     if not trials:
         raise ConfigurationError(f"{folder} is no result of this benchmark: no trial in {file} is over; run it again")
+    return trials
+
+
+def go_on_with(folder: Path, before: About, now: About, say: Callable[[str], None]) -> list[Trial]:
+    """Return what a result has that is gone on with, and leave only that in its file.
+
+    What the harness had failed in is measured again, and so is a last line that was cut short.
+
+    Args:
+        folder: The result's.
+        before: What it says of itself.
+        now: What the run that goes on with it would say.
+        say: As for `read_trials`.
+
+    Raises:
+        ConfigurationError: it was measured in other circumstances, or has more rounds; nothing of it is changed.
+    """
+    old, new = (about.model_dump(mode="json", exclude=MAY_DIFFER) for about in (before, now))
+    if others := [f"{name} ({old[name]}, now {new[name]})" for name in new if old[name] != new[name]]:
+        raise ConfigurationError(
+            f"{folder} cannot be gone on with, since its trials and further ones would not be of the same: "
+            f"{'; '.join(others)}. Measure into another folder, with --out"
+        )
+    if now.rounds < before.rounds:
+        raise ConfigurationError(f"{folder} has {before.rounds} rounds: give --rounds {before.rounds} or more")
+    trials = [trial for trial in read_trials(folder, say) if trial.harness_failure is None]
+    whole = folder / f"{TRIALS}.whole"
+    whole.write_text("".join(f"{trial.model_dump_json()}\n" for trial in trials), encoding="utf-8")
+    whole.replace(folder / TRIALS)
     return trials
 
 

@@ -6,8 +6,9 @@ import importlib.util
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from benchmarks.arms import ARMS, BOX_IMAGE, load_arm
 from benchmarks.contract import Item, Trial
@@ -48,7 +49,23 @@ def require(profile: Profile) -> None:
             raise ConfigurationError(f"coding agents work in containers: {lacking}. Without: --workloads retail,...")
 
 
-def run_rounds(profile: Profile, seed: int, say: Say, *, tau: Path | None = None) -> Iterator[Trial]:
+class Known(NamedTuple):
+    """What a trial is known by within a run."""
+
+    arm: str
+    workload: str
+    plan: str
+    round: int
+
+    @classmethod
+    def of(cls, what: Task | Trial) -> Self:
+        """Return what this one is known by."""
+        return cls(what.arm, what.workload, what.plan.name, what.round)
+
+
+def run_rounds(
+    profile: Profile, seed: int, say: Say, *, tau: Path | None = None, there: Iterable[Trial] = ()
+) -> Iterator[Trial]:
     """Run all trials of a profile, and give each as soon as it is over.
 
     Args:
@@ -56,15 +73,17 @@ def run_rounds(profile: Profile, seed: int, say: Say, *, tau: Path | None = None
         seed: Of items and fault plans: the same seed, the same ones, for every arm.
         say: Called with a line of progress.
         tau: A folder in the public tau-bench format that takes the place of the retail samples.
+        there: Trials of this very run that are over already: they are not run again.
     """
     total = sum(profile.planned().values())
-    done = 0
+    over = {Known.of(trial) for trial in there}
+    done = len(over)
     began = time.monotonic()
     for number in range(profile.rounds):
         # Each arm comes first, last and between as often as the others do.
         shift = number % len(profile.arms)
         for arm in profile.arms[shift:] + profile.arms[:shift]:
-            for trial in _trials(arm, profile.specs_of(arm), number, seed, say, tau):
+            for trial in _trials(arm, profile.specs_of(arm), number, seed, say, tau, over):
                 done += 1
                 ended = sum(each.state == "done" for each in trial.came_of)
                 say(
@@ -75,11 +94,18 @@ def run_rounds(profile: Profile, seed: int, say: Say, *, tau: Path | None = None
 
 
 def _trials(
-    arm: str, specs: Sequence[tuple[int, Spec]], number: int, seed: int, say: Say, tau: Path | None
+    arm: str,
+    specs: Sequence[tuple[int, Spec]],
+    number: int,
+    seed: int,
+    say: Say,
+    tau: Path | None,
+    over: Container[Known],
 ) -> Iterator[Trial]:
     """Serve an arm as it is for the shop's tools alone, and with what runs code, as far as there is work for it."""
     for with_code in (False, True):
         tasks = [_task(arm, spec, at, number, seed, tau) for at, spec in specs if spec.runs_code == with_code]
+        tasks = [task for task in tasks if Known.of(task) not in over]
         if tasks:
             yield from _served(arm, tasks, say, with_code=with_code)
 

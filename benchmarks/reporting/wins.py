@@ -67,7 +67,11 @@ def of_wins(results: Results) -> Section:
     if not found:
         blocks.append(Paragraph(f"In no measure is another arm better than `{US}` by more than the noise."))
     if first:
-        blocks += [Heading("In the measures of the published table"), _table(results, first)]
+        note = (
+            "A difference is of the rounds and plans that both arms had. Where one had fewer, it need not be that of the "
+            "two figures beside it."
+        )
+        blocks += [Heading("In the measures of the published table"), Paragraph(note), _table(results, first)]
     if rest:
         note = (
             "In these as well; a dash: not better beyond the noise. Where an arm is better under all faults "

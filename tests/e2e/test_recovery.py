@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.stack import PROJECT, Up
+from tests.e2e.stack import PROJECT, Up, poll
 from tests.resume.six_step_run import ALL_KILLS, EFFECTS, RECORDS, Kill, counted, expected_counts
 from triptych.loop.desk import OrderDesk
 from triptych.loop.witness import read
@@ -115,9 +115,15 @@ def test_only_what_crashed_is_brought_back_and_once(up: Up, runs: Sequence[Kille
 def test_no_step_is_left_running_in_the_ui(up: Up, runs: Sequence[Killed]) -> None:
     seen: set[str] = set()
     for run in runs:
-        steps = up.post("task_runs/filter", {"flow_runs": {"id": {"any_": [run.flow_run_id]}}, "limit": 200})
-        states = {step["state_type"] for step in steps}
-        assert states <= ({"COMPLETED"} if run.kill is None else {"COMPLETED", "CRASHED"}), (run.kill, states)
+        at_their_ends = {"COMPLETED"} if run.kill is None else {"COMPLETED", "CRASHED"}
+
+        def states_of(run: Killed = run, wanted: set[str] = at_their_ends) -> set[str] | None:
+            steps = up.post("task_runs/filter", {"flow_runs": {"id": {"any_": [run.flow_run_id]}}, "limit": 200})
+            states = {step["state_type"] for step in steps}
+            return states if states <= wanted else None
+
+        # The server records them every second.
+        states = poll(f"the ends of the steps of {run.kill}", states_of, seconds=30)
         seen |= states
     # Not of every run: of a step that has just begun, the news may die with the process.
     assert "CRASHED" in seen

@@ -314,8 +314,8 @@ def bench(
 ) -> None:
     """Run a benchmark of the project's benchmarks/ folder. Its own options follow.
 
-    Of `architectures`: --profile smoke (five minutes) or full, --arms, --workloads, --rounds, --seed, --out, --tau; or
-    `compare A B` of two results, or `report DIR`.
+    Of `architectures`: --profile smoke (five minutes) or full, --arms, --workloads, --rounds, --seed, --out, --tau,
+    --resume; or `compare A B` of two results, or `report DIR`.
     """
     from triptych.runtime.project import find_project, load_entrypoint
 

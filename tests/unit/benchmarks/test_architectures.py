@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,29 @@ def test_a_run_that_is_ended_says_what_is_kept(tmp_path: Path, number: signal.Si
         process.kill()
         process.wait()
     assert f"1 of 3 trials are kept: `triptych bench report {out}` makes a report of them" in log.read_text()
-    assert json.loads((out / "about.json").read_text())["planned"] == {"while_loop": 3}
+    before = json.loads((out / "about.json").read_text())
+    assert before["planned"] == {"while_loop": 3}
+    if number != signal.SIGTERM:
+        return
+
+    # It is gone on with: what is over is not run again, and what was cut short is.
+    (kept,) = (out / TRIALS).read_text().splitlines()
+    with (out / TRIALS).open("a") as file:
+        file.write(kept[:500])
+    again = [*command[3:], "--out", str(out), "--resume"]
+    done = subprocess.run([*again, "--seed", "2"], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert "would not be of the same: seed (1, now 2)" in " ".join(done.stderr.split())
+    assert (out / TRIALS).read_text() == f"{kept}\n{kept[:500]}"
+    done = subprocess.run(again, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    trials = (out / TRIALS).read_text().splitlines()
+    assert trials[0] == kept
+    assert len(trials) == 3
+    assert len({json.dumps(json.loads(each)["plan"]["name"]) for each in trials}) == 3
+    after = json.loads((out / "about.json").read_text())
+    began = [datetime.fromisoformat(about["began_at"]) for about in (before, after)]
+    assert (began[0], after["left_out"]) == (began[1], [])
 
 
 def test_what_nohup_has_it_ignore_stays_ignored(tmp_path: Path) -> None:

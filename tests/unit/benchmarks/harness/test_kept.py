@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contract import Trial
-from benchmarks.harness.kept import TRIALS, missing, read_trials, require_this_version
+from benchmarks.harness.kept import TRIALS, go_on_with, missing, read_trials, require_this_version
 from tests.unit.benchmarks.reporting import made
 from triptych.errors import ConfigurationError
 
@@ -69,3 +69,27 @@ def test_what_was_planned_and_is_not_there_is_said_by_arm() -> None:
     short = missing(made.about(arms=arms, planned=planned), [each for each in OF if each.arm == "layered"])
     assert short is not None
     assert f"0 of 2 trials of `while_loop`, {count} of {count + 1} trials of `layered`" in short
+
+
+def test_a_result_is_gone_on_with_from_what_counts_of_it(tmp_path: Path) -> None:
+    failed = OF[1].model_copy(update={"harness_failure": "no port is free"})
+    folder = kept(tmp_path, line(OF[0]), line(failed), line(OF[1])[:-50])
+    before = made.about(rounds=1)
+    assert go_on_with(folder, before, before.model_copy(update={"rounds": 3}), print) == OF[:1]
+    assert (folder / TRIALS).read_text() == line(OF[0])
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        ({"seed": 99}, r"seed \(\d+, now 99\)"),
+        ({"commit": "another"}, r"commit \(.*, now another\)"),
+        ({"rounds": 1}, "has 2 rounds: give --rounds 2 or more"),
+    ],
+)
+def test_a_result_of_other_circumstances_is_not_gone_on_with(tmp_path: Path, now: dict[str, object], why: str) -> None:
+    folder = kept(tmp_path, line(OF[0]), line(OF[1])[:-50])
+    before = made.about(rounds=2)
+    with pytest.raises(ConfigurationError, match=why):
+        go_on_with(folder, before, before.model_copy(update=now), print)
+    assert (folder / TRIALS).read_text() == line(OF[0]) + line(OF[1])[:-50]
