@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -53,6 +53,15 @@ RAISED = "Flow run encountered an exception: "
 """How Prefect's message of a flow begins that raised; the error's class follows."""
 LOST_PLACE = "concurrency slot lost during provisioning"
 """Prefect's message beside Cancelled."""
+LOOKED_AT = (
+    StateType.CRASHED,
+    StateType.RUNNING,
+    StateType.CANCELLING,
+    StateType.PENDING,
+    StateType.FAILED,
+    StateType.PAUSED,
+)
+"""The states in which a run may need this loop. Of Cancelled ones only the latest are read: most are so by a person."""
 LATELY = timedelta(hours=1)
 EXECUTED = "prefect.worker.executed-flow-run"
 CLOCKS_DIFFER_BY = timedelta(seconds=1)
@@ -128,46 +137,46 @@ async def recover_once(client: PrefectClient, policy: RecoveryPolicy, vitals: Vi
         What was done, a line a run.
     """
     done: list[str] = []
-    for run in await _tagged(client, StateType.CRASHED):
-        if not await _is_settled(client, run, policy):
-            continue
-        # The state may have moved on while the events were read.
-        run = await client.read_flow_run(run.id)
-        if run.state is not None and run.state.is_crashed():
+    # All in one request: this loop asks for as long as the stack is up, and mostly for nothing.
+    runs = await _tagged(client, *LOOKED_AT)
+    for run in _in_state(runs, StateType.CRASHED):
+        if await _is_settled(client, run, policy):
             done += await _bring_back(client, run, policy, "crashed")
-    for run in await _tagged(client, StateType.RUNNING, StateType.CANCELLING):
+    for run in _in_state(runs, StateType.RUNNING, StateType.CANCELLING):
         silence = await vitals.silence(client, run)
         if silence is not None:
             done += await _end(client, run, policy, f"gave no sign of life for {silence.total_seconds():.0f} s")
-    for run in await _tagged(client, StateType.PENDING):
+    for run in _in_state(runs, StateType.PENDING):
         waited = datetime.now(UTC) - run.state.timestamp if run.state is not None else timedelta()
         if waited.total_seconds() >= policy.pending_seconds:
             done += await _end(client, run, policy, f"was not started within {waited.total_seconds():.0f} s")
-    failed = await _tagged(client, StateType.FAILED)
-    stranded = [run for run in failed if _failed_for(run, CheckpointStoreUnavailable)]
+    stranded = [run for run in runs if _failed_for(run, CheckpointStoreUnavailable)]
     if stranded and (store := await _usable_store()) is not None:
         for run in stranded:
             if REDO not in run.tags and (lost := await lost_steps(store, str(run.id))):
                 done.append(f"{run.name}: waits for its checkpoints, of which {store.backend.place} lacks {lost}")
             else:
                 done += await _bring_back(client, run, policy, "lost its checkpoint store")
-    stranded = [run for run in failed if _failed_for(run, SandboxUnavailable)]
+    stranded = [run for run in runs if _failed_for(run, SandboxUnavailable)]
     if stranded and await _sandbox_is_usable():
         for run in stranded:
             done += await _bring_back(client, run, policy, "lost its sandbox")
     for run in await _that_lost_their_place(client):
         done += await _bring_back(client, run, policy, "lost its place under a limit when the server was killed")
-    for run in await _tagged(client, StateType.PAUSED):
+    for run in _in_state(runs, StateType.PAUSED):
         done += await _end_wait(client, run)
     return done
 
 
+def _in_state(runs: Sequence[FlowRun], *states: StateType) -> list[FlowRun]:
+    return [run for run in runs if run.state is not None and run.state.type in states]
+
+
 async def _end(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why: str) -> list[str]:
     """Deal with a run that has no process any more, and of which no worker will say so."""
-    now = (await client.read_flow_run(run.id)).state
-    if now is None or run.state is None or now.id != run.state.id:
-        return []  # it has moved on meanwhile
-    if now.is_cancelling():
+    if await _has_moved_on(client, run):
+        return []
+    if run.state is not None and run.state.is_cancelling():
         await client.set_flow_run_state(run.id, Cancelled(message=f"It {why}: its process is gone"))
         return [f"{run.name}: {why}, and is cancelled"]
     # Not by force: the server refuses it where the run has come to its end in this very moment.
@@ -177,20 +186,27 @@ async def _end(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why:
     return await _bring_back(client, run.model_copy(update={"state": crashed.state or run.state}), policy, why)
 
 
+async def _has_moved_on(client: PrefectClient, run: FlowRun) -> bool:
+    """Whether a run is in another state by now; runs are looked at one after the other, and events are read between."""
+    now = (await client.read_flow_run(run.id)).state
+    return now is None or run.state is None or now.id != run.state.id
+
+
 async def _end_wait(client: PrefectClient, run: FlowRun) -> list[str]:
     """End a wait for a person that nobody else ends: at the deadline, or when the process that held it is gone."""
     wait = wait_of(run.state)
     now = datetime.now(UTC)
-    if wait is not None and not wait.is_held and now >= wait.until + CLOCKS_DIFFER_BY:
+    ends = HOLD_ENDS_WITHIN if wait is not None and wait.is_held else CLOCKS_DIFFER_BY
+    if wait is None or now < wait.until + ends or await _has_moved_on(client, run):
+        return []
+    if not wait.is_held:
         # An empty form: at the deadline it means what the policy says. Of two who resume, the server lets one.
         await client.resume_flow_run(run.id, run_input={})
         return [f"{run.name}: nobody answered in time; it goes on with the policy's answer"]
-    if wait is not None and wait.is_held and now >= wait.until + HOLD_ENDS_WITHIN:
-        await client.set_flow_run_state(
-            run.id, Scheduled(name=RECOVERING, message="The process that held it while it waited is gone")
-        )
-        return [f"{run.name}: the process that held it is gone; it waits without one"]
-    return []
+    await client.set_flow_run_state(
+        run.id, Scheduled(name=RECOVERING, message="The process that held it while it waited is gone")
+    )
+    return [f"{run.name}: the process that held it is gone; it waits without one"]
 
 
 async def _tagged(client: PrefectClient, *states: StateType) -> list[FlowRun]:
@@ -267,6 +283,8 @@ async def _sandbox_is_usable() -> bool:
 
 
 async def _bring_back(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why: str) -> list[str]:
+    if await _has_moved_on(client, run):
+        return []
     # Prefect counts those that came to Running; one that cannot even be started must not be tried for ever.
     states = await client.read_flow_run_states(run.id)
     executions = max(run.run_count, 1 + sum(state.name == RECOVERING for state in states))
