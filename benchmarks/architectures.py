@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks.harness import PROJECT
 from benchmarks.contract import Trial
+from benchmarks.harness import PROJECT
 from benchmarks.harness.about import about
 from benchmarks.harness.kept import TRIALS, go_on_with, missing, read_trials, require_this_version
 from benchmarks.harness.profiles import PROFILES, Profile, with_workloads

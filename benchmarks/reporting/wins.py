@@ -68,8 +68,8 @@ def of_wins(results: Results) -> Section:
         blocks.append(Paragraph(f"In no measure is another arm better than `{US}` by more than the noise."))
     if first:
         note = (
-            "A difference is of the rounds and plans that both arms had. Where one had fewer, it need not be that of the "
-            "two figures beside it."
+            "A difference is of the rounds and plans that both arms had. Where one had fewer, it need not be that of "
+            "the two figures beside it."
         )
         blocks += [Heading("In the measures of the published table"), Paragraph(note), _table(results, first)]
     if rest:
