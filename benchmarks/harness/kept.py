@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.reporting.about import About
 
 TRIALS = "trials.jsonl"
-MAY_DIFFER = frozenset({"rounds", "planned", "began_at", "command", "rates", "left_out"})
+MAY_DIFFER = {"rounds", "planned", "began_at", "command", "rates", "left_out"}
 """What of its description may be another when a result is gone on with."""
 """The raw record of a result: a `Trial` a line, written as soon as it is over."""
 _TRIAL = TypeAdapter(Trial)
