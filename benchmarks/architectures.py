@@ -21,7 +21,7 @@ from benchmarks.harness import PROJECT
 from benchmarks.harness.about import about
 from benchmarks.harness.kept import TRIALS, go_on_with, missing, read_trials, require_this_version
 from benchmarks.harness.profiles import PROFILES, Profile, with_workloads
-from benchmarks.harness.rounds import require, run_rounds
+from benchmarks.harness.rounds import planned_trials, require, run_rounds
 from benchmarks.harness.surroundings import forget_settings
 from triptych.errors import ConfigurationError
 
@@ -41,8 +41,8 @@ def run(*, arguments: Sequence[str], as_json: bool) -> None:
             and what else differs.
 
     Raises:
-        ConfigurationError: a package is missing, there is no such arm or workload, or a folder holds no result, or one
-            that cannot be read. Nothing was run.
+        ConfigurationError: a package is missing, there is no such arm or workload, a folder holds no result, or one
+            that cannot be read, or one of other circumstances that cannot be gone on with. Nothing was run.
         SystemExit: an option is none, or is not what it should be; 2, once that is said.
     """
     command = next(iter(arguments), "")
@@ -123,8 +123,11 @@ def _measure(options: argparse.Namespace) -> Path:
         from benchmarks.reporting.about import About, read_about
 
         before = read_about(out)
-        there = go_on_with(out, before, About.model_validate(description), say)
-        description["began_at"] = before.began_at.isoformat(timespec="seconds")
+        planned_now = planned_trials(profile, options.seed, options.tau)
+        there = go_on_with(out, before, About.model_validate(description), planned_now, say)
+        resumed = [*(each.isoformat() for each in before.resumed_at), description["began_at"]]
+        is_clean = before.is_clean and description["is_clean"]
+        description |= {"began_at": before.began_at.isoformat(), "resumed_at": resumed, "is_clean": is_clean}
     else:
         _make(out)
     rounds, planned = profile.rounds, sum(profile.planned().values())

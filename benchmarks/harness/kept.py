@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,12 +14,13 @@ from benchmarks.scoring import BENCHMARK_VERSION
 from triptych.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from benchmarks.harness.trial import Task
     from benchmarks.reporting.about import About
 
 TRIALS = "trials.jsonl"
-MAY_DIFFER = {"rounds", "planned", "began_at", "command", "rates", "left_out"}
-"""What of its description may be another when a result is gone on with."""
 """The raw record of a result: a `Trial` a line, written as soon as it is over."""
+MAY_DIFFER = {"rounds", "planned", "began_at", "resumed_at", "is_clean", "command", "rates", "left_out"}
+"""What of its description may be another when a result is gone on with."""
 _TRIAL = TypeAdapter(Trial)
 
 
@@ -62,21 +63,43 @@ def read_trials(folder: Path, say: Callable[[str], None]) -> list[Trial]:
     return trials
 
 
-def go_on_with(folder: Path, before: About, now: About, say: Callable[[str], None]) -> list[Trial]:
+class Known(NamedTuple):
+    """What a trial is known by within a run."""
+
+    arm: str
+    workload: str
+    plan: str
+    round: int
+
+    @classmethod
+    def of(cls, what: Task | Trial) -> Self:
+        """Return what this one is known by."""
+        return cls(what.arm, what.workload, what.plan.name, what.round)
+
+
+def go_on_with(
+    folder: Path, before: About, now: About, planned: Mapping[Known, tuple[str, ...]], say: Callable[[str], None]
+) -> list[Trial]:
     """Return what a result has that is gone on with, and leave only that in its file.
 
-    What the harness had failed in is measured again, and so is a last line that was cut short.
+    A trial that the harness had failed in is measured again, and so is one whose line was cut short.
 
     Args:
         folder: The result's.
         before: What it says of itself.
         now: What the run that goes on with it would say.
+        planned: Its trials, with the ids of their items.
         say: As for `read_trials`.
 
     Raises:
         ConfigurationError: it was measured in other circumstances, or has more rounds; nothing of it is changed.
     """
-    old, new = (about.model_dump(mode="json", exclude=MAY_DIFFER) for about in (before, now))
+    # The same tickets are the same wherever they lie.
+    apart = MAY_DIFFER | {"tau"}
+    old, new = (
+        about.model_dump(mode="json", exclude=apart) | {"tau": about.tau and about.tau.sha256}
+        for about in (before, now)
+    )
     if others := [f"{name} ({old[name]}, now {new[name]})" for name in new if old[name] != new[name]]:
         raise ConfigurationError(
             f"{folder} cannot be gone on with, since its trials and further ones would not be of the same: "
@@ -84,10 +107,17 @@ def go_on_with(folder: Path, before: About, now: About, say: Callable[[str], Non
         )
     if now.rounds < before.rounds:
         raise ConfigurationError(f"{folder} has {before.rounds} rounds: give --rounds {before.rounds} or more")
-    trials = [trial for trial in read_trials(folder, say) if trial.harness_failure is None]
+    file = folder / TRIALS
+    is_begun = file.exists() and b"\n" in file.read_bytes()
+    trials = [trial for trial in read_trials(folder, say) if trial.harness_failure is None] if is_begun else []
+    if any(planned.get(Known.of(trial)) != tuple(item.id for item in trial.items) for trial in trials):
+        raise ConfigurationError(
+            f"{folder} has trials that this run would not have, or not with these items: give the --workloads that "
+            f"it was begun with (`{before.command}`), or measure into another folder, with --out"
+        )
     whole = folder / f"{TRIALS}.whole"
     whole.write_text("".join(f"{trial.model_dump_json()}\n" for trial in trials), encoding="utf-8")
-    whole.replace(folder / TRIALS)
+    whole.replace(file)
     return trials
 
 

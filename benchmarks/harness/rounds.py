@@ -1,4 +1,4 @@
-"""A whole run: in each round every arm in turn, each served once a round, with all its trials."""
+"""A whole run: in each round every arm in turn, each served once a round, with all trials that are not over yet."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import time
 import uuid
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
 
 from benchmarks.arms import ARMS, BOX_IMAGE, load_arm
 from benchmarks.contract import Item, Trial
 from benchmarks.fault_plans import make
 from benchmarks.harness import PROJECT
 from benchmarks.harness.guard import guarded
+from benchmarks.harness.kept import Known
 from benchmarks.harness.profiles import TIME_SCALE, Profile, Spec
 from benchmarks.harness.trial import Task, place_for, run_trial
 from benchmarks.harness.world import world
@@ -49,18 +49,15 @@ def require(profile: Profile) -> None:
             raise ConfigurationError(f"coding agents work in containers: {lacking}. Without: --workloads retail,...")
 
 
-class Known(NamedTuple):
-    """What a trial is known by within a run."""
-
-    arm: str
-    workload: str
-    plan: str
-    round: int
-
-    @classmethod
-    def of(cls, what: Task | Trial) -> Self:
-        """Return what this one is known by."""
-        return cls(what.arm, what.workload, what.plan.name, what.round)
+def planned_trials(profile: Profile, seed: int, tau: Path | None = None) -> dict[Known, tuple[str, ...]]:
+    """Return all trials of a run, with the ids of their items."""
+    tasks = (
+        _task(arm, spec, at, number, seed, tau)
+        for number in range(profile.rounds)
+        for arm in profile.arms
+        for at, spec in profile.specs_of(arm)
+    )
+    return {Known.of(task): tuple(item.id for item in task.items) for task in tasks}
 
 
 def run_rounds(

@@ -66,6 +66,8 @@ class About(_Frozen):
     pace: dict[str, Any] = {}
     """The scripted model's."""
     began_at: datetime
+    resumed_at: tuple[datetime, ...] = ()
+    """When it was gone on with: after it was cut short, or for more rounds."""
     machine: Machine
     versions: dict[str, str | None]
     """Python and packages; None: not installed."""

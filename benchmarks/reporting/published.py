@@ -6,8 +6,8 @@ from collections import Counter
 from typing import NamedTuple
 
 from benchmarks.reporting.document import Table
-from benchmarks.reporting.measured import ALL_FAULTS, Key, Results, in_order, records
-from benchmarks.reporting.numbers import with_interval
+from benchmarks.reporting.measured import ALL_FAULTS, US, Key, Results, in_order, records
+from benchmarks.reporting.numbers import Figure, alone, with_interval
 
 PUBLISHED = "published, no method given"
 NOT_GIVEN = "not given"
@@ -77,14 +77,30 @@ def note(results: Results) -> str:
         if (found := [of for each in (FIRST_TOKEN, PERSISTENCE) if (of := results.of(arm, each.key)) is not None])
     )
     n = ", ".join(counts)
+    fewer = "; ".join(filter(None, (_fewer(results, arm) for arm in results.arms)))
     return (
         "The published table is the comparison of three approaches that started this project; it was given without a "
         "method or a source. Ours: first token and cost of `retail` without faults; persistence and tool-call success "
         f"of `retail` under all fault plans together{f' (here {plans})' if plans else ''}, which strike far more often "
         "than a day in production does; deployment overhead of a deploy amid `retail`, `never` where it lost a run or "
         "the new version did not come. In brackets the 95% interval; what depends on the machine has none of one round."
+        + (f" Not under all of these, and so not to be held against the other rows: {fewer}." if fewer else "")
         + (f" Runs behind first token and persistence: {n}." if n else "")
     )
+
+
+def _fewer(results: Results, arm: str) -> str | None:
+    """Say under which plans an arm's persistence was measured, if not under all, and what ours is under these alone."""
+    key = PERSISTENCE.key
+    all_plans = results.plans_of(key.workload)
+    plans = [plan for plan in all_plans if results.of(arm, key._replace(plan=plan)) is not None]
+    difference, value = results.against_us(arm, key), results.figure(arm, key).value
+    if not plans or len(plans) == len(all_plans) or difference is None or difference.figure.value is None:
+        return None
+    assert value is not None
+    ours = alone(Figure(value - difference.figure.value))
+    alone_under = " and ".join(f"`{plan}`" for plan in plans)
+    return f"`{arm}`, under {alone_under} alone, where the persistence of `{US}` is {ours}"
 
 
 def left_out(results: Results) -> str:

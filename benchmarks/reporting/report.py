@@ -197,6 +197,7 @@ def _circumstances(frames: Frames, about: About, plots: Sequence[Plot]) -> Secti
         ("rounds", str(about.rounds)),
         ("time scale", f"{about.time_scale:g}: so many seconds of a person's time pass in one second"),
         ("begun", f"{about.began_at:%Y-%m-%d %H:%M %Z}".strip()),
+        *(("gone on with", f"{each:%Y-%m-%d %H:%M %Z}".strip()) for each in about.resumed_at),
         ("version of the benchmark", str(about.benchmark_version)),
         ("the model's pace", about.said_of_pace),
         ("rates", about.said_of_rates),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import random
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PAUSES = (0.01, 0.02, 0.04, *[0.08] * 16)
-"""Seconds before each further try, on average: 1.4 in all. A lock is held for some hundredths of a second."""
+"""Seconds before each further try, on average. A lock is held for some hundredths of a second."""
+MOST_SECONDS = 1.5
+"""How long a request is tried. One that has waited for a lock, by up to a minute, may be given up by its sender by now."""
 REFUSED = 503
 """What Prefect answers where a client may ask again; its own client does so after 2, 4, 8, 16 and 32 seconds."""
 
@@ -23,11 +26,13 @@ class AskingAgain:
     Args:
         app: What answers.
         pauses: Seconds before each further try.
+        most_seconds: How long after it came a request may be refused and tried again.
     """
 
-    def __init__(self, app: ASGIApp, pauses: Sequence[float] = PAUSES) -> None:
+    def __init__(self, app: ASGIApp, pauses: Sequence[float] = PAUSES, most_seconds: float = MOST_SECONDS) -> None:
         self._app = app
         self._pauses = pauses
+        self._most_seconds = most_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; the last try's refusal is passed on."""
@@ -37,21 +42,22 @@ class AskingAgain:
         body = await _whole(receive)
         if body is None:
             return
+        until = time.monotonic() + self._most_seconds
         for pause in self._pauses:
-            if not await self._is_refused(scope, _again(body, receive), send):
+            if not await self._is_refused(scope, _again(body, receive), send, until):
                 return
             # Not all at the same moment: what is refused together would meet again.
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
         await self._app(scope, _again(body, receive), send)
 
-    async def _is_refused(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Try once; whatever is not a refusal is sent."""
+    async def _is_refused(self, scope: Scope, receive: Receive, send: Send, until: float) -> bool:
+        """Try once; whatever is not a refusal is sent, and so is one that comes too late."""
         refused = False
 
         async def unless_refused(message: Message) -> None:
             nonlocal refused
             if message["type"] == "http.response.start":
-                refused = message["status"] == REFUSED
+                refused = message["status"] == REFUSED and time.monotonic() < until
             if not refused:
                 await send(message)
 
@@ -94,8 +100,8 @@ def ask_again() -> None:
 
     def create_app(*args: Any, **options: Any) -> Starlette:
         app = create(*args, **options)
-        # One from Prefect's cache may be at work, and then has it already.
-        if app.middleware_stack is None:
+        # One from Prefect's cache has it already.
+        if not any(each.cls is AskingAgain for each in app.user_middleware):
             app.add_middleware(AskingAgain)
         return app
 

@@ -30,6 +30,7 @@ from prefect.events.filters import (
     EventOccurredFilter,
     EventRelatedFilter,
 )
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed, Failed, Scheduled
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -188,7 +189,10 @@ async def _end(client: PrefectClient, run: FlowRun, policy: RecoveryPolicy, why:
 
 async def _has_moved_on(client: PrefectClient, run: FlowRun) -> bool:
     """Whether a run is in another state by now; runs are looked at one after the other, and events are read between."""
-    now = (await client.read_flow_run(run.id)).state
+    try:
+        now = (await client.read_flow_run(run.id)).state
+    except ObjectNotFound:
+        return True
     return now is None or run.state is None or now.id != run.state.id
 
 

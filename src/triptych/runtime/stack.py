@@ -31,14 +31,16 @@ from triptych.settings import Settings
 READY_SECONDS = 120.0
 """How long a service may take to answer; a new database on a slow disk needs most of a minute."""
 
-SERVER_OPTIONS = {
-    # Prefect's default is a transaction for each of a step's three events; what is recorded so is only shown.
+OPTIONS = {
+    # Prefect's default is a transaction for each of a step's three events.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     # How long a run waits that found no place under its deployment's limit; by default half a minute.
     "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+    # A worker that looks further ahead, by default 10 s, asks for that place in every look, and holds it unused.
+    "PREFECT_WORKER_PREFETCH_SECONDS": "1",
 }
-"""What the server is told unless the environment says otherwise; see ADR 16."""
+"""What Prefect is told unless the environment says otherwise; see ADR 16."""
 
 Say = Callable[[str], None]
 
@@ -267,7 +269,7 @@ def _prepared(
     prefect_home.mkdir(exist_ok=True)
     api_url = f"http://127.0.0.1:{port or free_port()}/api"
     env = {
-        **SERVER_OPTIONS,
+        **OPTIONS,
         **(os.environ if inherited is None else inherited),
         **environment(api_url, prefect_home),
         "TRIPTYCH_HOME": str(folder),

@@ -150,6 +150,7 @@ def test_a_run_that_is_ended_says_what_is_kept(tmp_path: Path, number: signal.Si
     after = json.loads((out / "about.json").read_text())
     began = [datetime.fromisoformat(about["began_at"]) for about in (before, after)]
     assert (began[0], after["left_out"]) == (began[1], [])
+    assert len(after["resumed_at"]) == 1
 
 
 def test_what_nohup_has_it_ignore_stays_ignored(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ class Locked:
             raise ValueError("broken")
         return JSONResponse({"path": request.url.path, "body": (await request.body()).decode()})
 
-    async def ask(self, method: str = "PATCH", path: str = "/api/labels", pauses: Sequence[float] = (0, 0)) -> object:
+    async def ask(
+        self, method: str = "PATCH", path: str = "/api/labels", pauses: Sequence[float] = (0, 0), most: float = 60
+    ) -> object:
         async def refuse(_request: Request, error: Exception) -> JSONResponse:
             locked = isinstance(error, sqlite3.OperationalError)
             return JSONResponse({"said": str(error)}, status_code=503 if locked else 500)
@@ -41,7 +43,7 @@ class Locked:
             routes=[Route("/labels", self.answer, methods=["GET", "PATCH"])], exception_handlers={Exception: refuse}
         )
         app = Starlette(routes=[Mount("/api", inner)])
-        app.add_middleware(AskingAgain, pauses=pauses)
+        app.add_middleware(AskingAgain, pauses=pauses, most_seconds=most)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await client.request(method, path, content=b"" if method == "GET" else b"of a request")
@@ -62,6 +64,13 @@ async def test_the_last_refusal_is_its_answer() -> None:
     assert isinstance(answer, httpx.Response)
     assert (answer.status_code, answer.json()) == (503, {"said": "database is locked"})
     assert len(server.asked) == 3
+
+
+async def test_a_refusal_that_comes_late_is_the_answer_as_its_sender_may_have_gone() -> None:
+    server = Locked(times=1)
+    answer = await server.ask(most=0)
+    assert isinstance(answer, httpx.Response)
+    assert (answer.status_code, len(server.asked)) == (503, 1)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contract import Trial
-from benchmarks.harness.kept import TRIALS, go_on_with, missing, read_trials, require_this_version
+from benchmarks.harness.kept import TRIALS, Known, go_on_with, missing, read_trials, require_this_version
 from tests.unit.benchmarks.reporting import made
 from triptych.errors import ConfigurationError
 
 ARMS = ("while_loop", "layered")
 OF = made.trials(arms=ARMS)
+PLANNED = {Known.of(trial): tuple(item.id for item in trial.items) for trial in OF}
 
 
 def kept(folder: Path, *lines: str) -> Path:
@@ -75,8 +76,21 @@ def test_a_result_is_gone_on_with_from_what_counts_of_it(tmp_path: Path) -> None
     failed = OF[1].model_copy(update={"harness_failure": "no port is free"})
     folder = kept(tmp_path, line(OF[0]), line(failed), line(OF[1])[:-50])
     before = made.about(rounds=1)
-    assert go_on_with(folder, before, before.model_copy(update={"rounds": 3}), print) == OF[:1]
+    assert go_on_with(folder, before, before.model_copy(update={"rounds": 3}), PLANNED, print) == OF[:1]
     assert (folder / TRIALS).read_text() == line(OF[0])
+
+
+@pytest.mark.parametrize("text", ["", line(OF[0])[:-50]])
+def test_one_without_a_whole_trial_is_gone_on_with_from_nothing(tmp_path: Path, text: str) -> None:
+    assert go_on_with(kept(tmp_path, text), made.about(), made.about(), PLANNED, print) == []
+    assert (tmp_path / TRIALS).read_text() == ""
+
+
+@pytest.mark.parametrize("planned", [{}, dict.fromkeys(PLANNED, ("another",))])
+def test_one_of_other_workloads_is_not_gone_on_with(tmp_path: Path, planned: dict[Known, tuple[str, ...]]) -> None:
+    with pytest.raises(ConfigurationError, match="trials that this run would not have, or not with these items"):
+        go_on_with(kept(tmp_path, *map(line, OF)), made.about(), made.about(), planned, print)
+    assert (tmp_path / TRIALS).read_text() == "".join(map(line, OF))
 
 
 @pytest.mark.parametrize(
@@ -91,5 +105,5 @@ def test_a_result_of_other_circumstances_is_not_gone_on_with(tmp_path: Path, now
     folder = kept(tmp_path, line(OF[0]), line(OF[1])[:-50])
     before = made.about(rounds=2)
     with pytest.raises(ConfigurationError, match=why):
-        go_on_with(folder, before, before.model_copy(update=now), print)
+        go_on_with(folder, before, before.model_copy(update=now), PLANNED, print)
     assert (folder / TRIALS).read_text() == line(OF[0]) + line(OF[1])[:-50]
