@@ -30,19 +30,22 @@ def with_interval(figure: Figure) -> str:
     if figure.low == figure.value == figure.high == math.inf:
         return NEVER
     low, high = (_rounded(each, places) for each in (figure.low, figure.high))
-    return f"{_told(figure.value, places)} ({low} to {high})"
+    return f"{_told(figure)} ({low} to {high})"
 
 
 def alone(figure: Figure) -> str:
     """Write a figure without its interval, and as fine as that allows."""
     if figure.value is None:
         return NOT_MEASURED
-    return _told(figure.value, _places(figure))
+    return _told(figure)
 
 
-def _told(value: float, places: int) -> str:
-    """Write a value that is not zero as something else than zero, however wide its interval is."""
-    if value != 0 and math.isfinite(value) and round(value, places) == 0:
+def _told(figure: Figure) -> str:
+    """Write the value of a figure. What lies on one side of zero is not written as zero, however wide its interval."""
+    value, places = figure.value, _places(figure)
+    assert value is not None
+    is_one_sided = figure.low is not None and figure.high is not None and (figure.low >= 0 or figure.high <= 0)
+    if is_one_sided and value != 0 and math.isfinite(value) and round(value, places) == 0:
         places = 1 - math.floor(math.log10(abs(value)))
     return _rounded(value, places)
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 PAUSES = (0.01, 0.02, 0.04, *[0.08] * 16)
 """Seconds before each further try, on average. A lock is held for some hundredths of a second."""
 MOST_SECONDS = 1.5
-"""How long a request is tried. The sender of one that waited for a lock, up to a minute, may have given it up by now."""
+"""How long a request is tried. Whoever sent one that waited for a lock, up to a minute, may have given it up."""
 REFUSED = 503
 """What Prefect answers where a client may ask again; its own client does so after 2, 4, 8, 16 and 32 seconds."""
 

@@ -20,6 +20,7 @@ from benchmarks.reporting.numbers import Figure, alone, with_interval
         (Figure(100.0, 100.0, 100.0), "100 (100 to 100)"),
         (Figure(0.0, 0.0, 0.0), "0 (0 to 0)"),
         (Figure(-0.01, -1.0, 1.0), "0.0 (-1.0 to 1.0)"),
+        (Figure(30.4, 0.0, 1500.0), "30 (0 to 1,500)"),
         (Figure(4.0, 3.0, math.inf), "4 (3 to never)"),
         (Figure(math.inf, math.inf, math.inf), "never"),
         (Figure(1.23456), "1.23 (no interval)"),
