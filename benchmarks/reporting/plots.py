@@ -254,7 +254,9 @@ _KINDS = (
         "State persistence against crash rate",
         "Of all completed steps of `retail`, how many were neither lost, nor executed again, nor corrupted: a point a "
         "fault plan, over all rounds; bars span the "
-        "single rounds. Points that would cover each other stand side by side.",
+        "single rounds. Points that would cover each other stand side by side. A restart strikes all runs at once and "
+        "counts as one crash, and in an arm of one process a kill strikes the runs beside its own as well; lines join "
+        "plans, and are no trend.",
         _persistence,
     ),
     _Kind(
